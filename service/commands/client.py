@@ -32,12 +32,21 @@ _NO_ROUTE = ("urn:loopgauge:problem:not-found", "urn:loopgauge:problem:method-no
 _UPGRADE = "the service is probably older than this command: use the version of the service"
 
 
+class _Candidate(msgspec.Struct):
+    """A subject that an ambiguous reference may mean."""
+
+    reference: str
+    title: str = ""
+    url: str = ""
+
+
 class _Problem(msgspec.Struct):
     """Problem details (RFC 9457), as every error of the service has them."""
 
     title: str
     detail: str
     type: str = ""
+    candidates: list[_Candidate] = []
 
 
 class Client:
@@ -98,7 +107,10 @@ class Client:
         raise CommandFailed(self._refusal(response, right))
 
     def _refusal(self, response: httpx.Response, right: Right) -> str:
-        """The answer that is not the expected document in one line, with the remedy."""
+        """The answer that is not the expected document in one line, with the remedy.
+
+        A line for each candidate follows, if the answer is about an ambiguous reference.
+        """
         status = HTTPStatus(response.status_code)
         asked = f"{response.request.method} {response.request.url.path}"
         if response.is_redirect:
@@ -113,7 +125,8 @@ class Client:
             )
         if problem.type in _NO_ROUTE:
             return f"{self._url} has no {asked}; {_UPGRADE}"
-        return "; ".join(filter(None, (_sentence(problem, status), self._remedy(response, status, right))))
+        refusal = "; ".join(filter(None, (_sentence(problem, status), self._remedy(response, status, right))))
+        return "\n".join([refusal, *map(_line, problem.candidates)])
 
     def _remedy(self, response: httpx.Response, status: HTTPStatus, right: Right) -> str:
         if not self._url:
@@ -201,6 +214,10 @@ def _sentence(problem: _Problem, status: HTTPStatus) -> str:
     if status is HTTPStatus.NOT_FOUND or detail.lower().startswith(title.lower()):
         return detail
     return f"{title}: {detail.rstrip('.')}"
+
+
+def _line(candidate: _Candidate) -> str:
+    return "  " + "  ".join(filter(None, (candidate.reference, " ".join(candidate.title.split()), candidate.url)))
 
 
 def _unanswered(url: str, error: Exception) -> str:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 def explain(reference: str, events: bool, address: Address, as_json: bool) -> None:
     """Explain an experiment: its timeline, who said what is in force, and the metrics that count it.
 
-    REFERENCE is the id of an experiment, a reference of the experiment, or a reference of its evidence.
+    REFERENCE names the experiment or its evidence: the address in your browser, a short form such as acme/app#45 or
+    ML-12, the hash of a commit, a reference such as github:acme/app#45, or the id of the experiment. If it means
+    several subjects, the command lists them.
     """
     run_with_client(address, lambda client: _explain(client, reference, events=events, as_json=as_json))
 

@@ -76,16 +76,28 @@ async def _search(connection: Connection, reading: Reading, names: Aliases) -> l
 
     A stored address comes first, because no form of an address can tell more.
     """
-    if reading.address and (found := await _at_address(connection, reading.address.spellings)):
+    address = reading.address
+    if address and (found := await _at_address(connection, address.spellings)):
         return found
+    first = await _expand(connection, reading.first)
     selections: tuple[_Select, ...] = (subjects.select_stored, subjects.select_linked)
     for select in selections:
-        if found := await _known(connection, select, reading, names):
+        found = await _known(connection, select, first, reading.others, names)
+        if len(found) == 1:
             return found
-    for abbreviated in filter(abbreviated_hash, reading.first):
-        if found := await subjects.commits_beginning(connection, abbreviated):
-            return found
-    return await _at_address(connection, reading.address.loose_spellings) if reading.address else []
+        if found:
+            break
+    loose = await _at_address(connection, address.loose_spellings) if address else []
+    return [subject for subject in loose if subject in found] or found or loose
+
+
+async def _expand(connection: Connection, references: Sequence[Ref]) -> list[Ref]:
+    """The references, with the known commits instead of an abbreviated hash."""
+    expanded: list[Ref] = []
+    for reference in references:
+        commits = await subjects.commits_beginning(connection, reference) if abbreviated_hash(reference) else []
+        expanded += commits or [reference]
+    return expanded
 
 
 async def _at_address(connection: Connection, spellings: Sequence[str]) -> list[Ref]:
@@ -93,13 +105,15 @@ async def _at_address(connection: Connection, spellings: Sequence[str]) -> list[
     return next((sorted(by_address[spelled]) for spelled in spellings if spelled in by_address), [])
 
 
-async def _known(connection: Connection, select: _Select, reading: Reading, names: Aliases) -> list[Ref]:
+async def _known(
+    connection: Connection, select: _Select, first: Sequence[Ref], others: Sequence[Ref], names: Aliases
+) -> list[Ref]:
     """The selected subjects among the first readings; if none is selected, the first one among the other readings."""
-    by_name = {name: subject for subject in (*reading.first, *reading.others) for name in names.names(subject)}
+    by_name = {name: subject for subject in (*first, *others) for name in names.names(subject)}
     selected = {names.canonical(by_name[name]) for name in await select(connection, by_name.keys())}
-    first = {names.canonical(subject) for subject in reading.first} & selected
-    others = (canonical for subject in reading.others if (canonical := names.canonical(subject)) in selected)
-    return sorted(first) if first else [*others][:1]
+    meant = {names.canonical(subject) for subject in first} & selected
+    instead = [canonical for subject in others if (canonical := names.canonical(subject)) in selected]
+    return sorted(meant) if meant else instead[:1]
 
 
 async def _describe(connection: Connection, subject: Ref, names: Aliases) -> Candidate:
