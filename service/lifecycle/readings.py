@@ -22,7 +22,7 @@ _WEB = ("http:", "https:")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a text may mean.
+    """The possible meanings of a text.
 
     Attributes:
         text: the text without surrounding white space and brackets.

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from service.lifecycle.codec import event_id
 from service.lifecycle.errors import UnknownSubject
