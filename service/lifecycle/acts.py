@@ -119,7 +119,7 @@ ACTS: Mapping[ActName, Act] = {
     ),
     "started": Act(meaning="work begins", command="start", also=("begin", "run")),
     "signalled": Act(
-        meaning="a result comes back",
+        meaning="a result comes back: `success` or `failure`",
         command="signal",
         also=("result",),
         arguments=(_RESULT,),
@@ -163,6 +163,9 @@ ACTS: Mapping[ActName, Act] = {
 
 COMMANDS: Mapping[str, ActName] = {act.command: name for name, act in ACTS.items() if act.command}
 """The act of each verb of a comment command."""
+
+STATED_FIELDS: Mapping[ActName, FieldName] = {name: act.field for name, act in ACTS.items() if act.field}
+"""The field that each act declares by itself."""
 
 FIELD_COMMANDS: Mapping[str, FieldName] = {
     DATA_PROPERTIES[name].name: name for name, field in FIELDS.items() if field.command

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo
 
 from service.deliveries.observation import TRAITS
+from service.lifecycle.acts import STATED_FIELDS, ActName
 from service.lifecycle.events import Result
 from service.lifecycle.fields import FIELDS, FieldName
 from service.lifecycle.nearest import did_you_mean
@@ -29,6 +30,7 @@ from service.rules.values import (
     read_outcome,
     read_path,
     read_result,
+    read_stated,
     read_teams,
     read_thresholds,
     read_values,
@@ -52,6 +54,14 @@ def _action(value: object) -> object:
 _Values: TypeAlias = Annotated[dict[FieldName, Template], BeforeValidator(read_values)]
 
 
+def _read_stated(value: object, info: ValidationInfo) -> object:
+    return read_stated(cast("ActName", info.field_name), value)
+
+
+_Stated: TypeAlias = Annotated[Template | None, BeforeValidator(_read_stated)]
+"""The value that an act such as *classified* declares; None only if the rule does not name the act."""
+
+
 class Then(Strict):
     """The actions of a rule."""
 
@@ -61,8 +71,11 @@ class Then(Strict):
     started: None = None
     signalled: Annotated[Result | None, BeforeValidator(read_result)] = None
     concluded: Annotated[Outcome | None, BeforeValidator(read_outcome)] = None
+    classified: _Stated = None
+    shared: _Stated = None
     reopened: None = None
     shipped: None = None
+    excluded: _Stated = None
     active: None = None
     ignore: None = None
     declare: _Values = Field(default_factory=dict)
@@ -80,11 +93,29 @@ class Then(Strict):
             yield InstantAction("signalled", result=self.signalled)
         if "concluded" in self.model_fields_set:
             yield InstantAction("concluded", outcome=self.concluded)
+        yield from self._declarations()
+
+    def _declarations(self) -> Iterator[Action]:
+        for act, field in STATED_FIELDS.items():
+            stated: Template | None = getattr(self, act)
+            if stated is not None:
+                yield DeclareAction(field, stated)
         for derived, values in ((False, self.declare), (True, self.derive)):
             for field, value in values.items():
                 yield DeclareAction(field, value, derived)
         for field, value in self.withdraw.items():
             yield WithdrawAction(field, value)
+
+    def templates(self) -> Iterator[tuple[Path, Template]]:
+        """Every value that may insert a trait, with its path."""
+        for act in STATED_FIELDS:
+            stated: Template | None = getattr(self, act)
+            if stated is not None:
+                yield (act,), stated
+        for name in ("declare", "derive", "withdraw"):
+            values: Mapping[str, Template] = getattr(self, name)
+            for field, value in values.items():
+                yield (name, field), value
 
     def check(self, wrong: Collection[Path]) -> Iterator[Found]:
         """Find a mapping without actions."""
@@ -139,13 +170,11 @@ class Entry(Strict):
         known = {name for pattern in patterns for name in pattern.names}
         known |= {trait for kind in self.when.kinds() for trait in TRAITS[kind]}
         for index, then in enumerate(self.then):
-            for name in ("declare", "derive", "withdraw"):
-                values: Mapping[str, Template] = getattr(then, name)
-                for field, value in values.items():
-                    for unknown in sorted(value.names - known):
-                        near = did_you_mean(unknown, known)
-                        problem = f"{{{unknown}}} is neither a trait of these observations nor captured by a pattern"
-                        yield ("then", index, name, field), "; ".join(filter(None, (problem, near)))
+            for path, value in then.templates():
+                for unknown in sorted(value.names - known):
+                    near = did_you_mean(unknown, known)
+                    problem = f"{{{unknown}}} is neither a trait of these observations nor captured by a pattern"
+                    yield ("then", index, *path), "; ".join(filter(None, (problem, near)))
 
     @classmethod
     def merge(cls, value: dict[str, Any], found: Sequence[Found]) -> Sequence[Found]:
@@ -225,7 +254,7 @@ def _join_halves(found: Sequence[Found]) -> Iterator[Found]:
     missing = {path for path, problem in found if problem == MISSING}
     for path, problem in found:
         match path:
-            case ("rules", int() as index, "then") if ("rules", index + 1, "when") in missing:
+            case ("rules", int() as index, "then") if path in missing and ("rules", index + 1, "when") in missing:
                 yield (
                     ("rules", index + 1),
                     f"this is the second half of rule {index + 1}; write a space instead of its dash",

@@ -6,6 +6,7 @@ from typing import Annotated, TypeAlias, cast, get_args
 
 from pydantic import BeforeValidator, ValidationInfo
 
+from service.lifecycle.acts import ACTS, ActName
 from service.lifecycle.durations import parse_duration
 from service.lifecycle.events import Result
 from service.lifecycle.fields import FIELDS, FieldName
@@ -95,6 +96,16 @@ def read_teams(value: object) -> object:
         return pattern, template.text
 
     return dict(read_each(value, read))
+
+
+def read_stated(act: ActName, value: object) -> Template:
+    """The value of an action that declares a field, such as `{classified: intelligent}`; its default if it has none."""
+    stated = ACTS[act]
+    if stated.field is None:
+        raise ValueError("expected no value")
+    if value is None and not stated.default:
+        raise expect_one_of(stated.arguments[0].choices, "")
+    return _read_value(stated.field, Template.of(stated.default if value is None else read_text(value)))
 
 
 def read_values(value: object) -> object:

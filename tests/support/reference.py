@@ -1,7 +1,7 @@
-"""The generated parts of the documentation: the reference of commands, and the tables of endpoints and of problems.
+"""The generated parts of the documentation: the reference of commands, and the tables of endpoints, problems and acts.
 
 A generated part lies between `<!-- generated: NAME; run make docs -->` and `<!-- end of NAME -->`. After a change to a
-command, an endpoint or a problem, run `make docs`, or `python -m tests.support.reference`.
+command, an endpoint, a problem or an act, run `make docs`, or `python -m tests.support.reference`.
 """
 
 import re
@@ -21,6 +21,7 @@ from service.storage.database import Database
 from tests.support.paths import DOCS
 from tests.support.road import RULES, settings
 from tests.support.serving import UNREACHABLE
+from tests.support.vocabulary import acts_table
 
 _PART = re.compile(
     r"(?P<begin><!-- generated: (?P<name>\w+); run make docs -->\n).*?(?P<end><!-- end of (?P=name) -->)", re.DOTALL
@@ -111,7 +112,12 @@ def _first_paragraph(error: type[Exception]) -> str:
     return cleandoc(error.__doc__ or "").partition("\n\n")[0]
 
 
-_PARTS: Mapping[str, Callable[[], str]] = {"commands": _commands, "endpoints": _endpoints, "problems": _problems}
+_PARTS: Mapping[str, Callable[[], str]] = {
+    "commands": _commands,
+    "endpoints": _endpoints,
+    "problems": _problems,
+    "acts": acts_table,
+}
 
 
 if __name__ == "__main__":

@@ -182,10 +182,10 @@ def test_a_text_that_is_not_yaml_is_one_fault_that_says_what_to_write(text: str,
             "expected a text, got a mapping",
         ),
         # Actions
-        (rule(then="explode"), "3:11", "rule 1 'a bet', then", "explode is not an action; expected one of proposed,"),
+        (rule(then="paint"), "3:11", "rule 1 'a bet', then", "paint is not an action; expected one of proposed,"),
         (rule(then="start"), "3:11", "rule 1 'a bet', then", "start is not an action; did you mean started?"),
-        (rule(then="{explode: now}"), "3:12", "rule 1 'a bet', then.explode", "explode is not an action"),
-        (rule(then="[active, explode]"), "3:20", "rule 1 'a bet', then, action 2", "explode is not an action"),
+        (rule(then="{paint: now}"), "3:12", "rule 1 'a bet', then.paint", "paint is not an action"),
+        (rule(then="[active, paint]"), "3:20", "rule 1 'a bet', then, action 2", "paint is not an action"),
         (rule(then="{active: true}"), "3:20", "rule 1 'a bet', then.active", "got 'true'; write active alone"),
         (rule(then="{outcome: failed}"), "3:12", "rule 1 'a bet', then.outcome", "write declare: {outcome: …}"),
         (rule(then=""), "3:10", "rule 1 'a bet', then", "expected an action such as started, got nothing"),
@@ -276,7 +276,7 @@ def test_a_condition_without_a_value_concerns_every_kind_that_could_have_it() ->
 
 def test_every_fault_of_one_rule_is_reported() -> None:
     text = rule(
-        "{kind: seen, lable: x}", "[proposed, explode, {declare: {outcome: good, colour: red}}]", "where: 'a..b'"
+        "{kind: seen, lable: x}", "[proposed, paint, {declare: {outcome: good, colour: red}}]", "where: 'a..b'"
     )
     assert [(fault.line, fault.path) for fault in faults(text)] == [
         (2, "rule 1, when.lable"),
@@ -302,7 +302,7 @@ ONE_FAULT = [
     "when: {kind: exploded}, then: active",
     "when: {kind: closed, label: bet}, then: active",
     "when: {provider: githib, kind: closed}, then: active",
-    "when: {kind: closed}, then: explode",
+    "when: {kind: closed}, then: paint",
     "when: {kind: closed}, then: {concluded: good}",
     "when: {kind: closed}, then: {declare: {colour: red}}",
     "when: {kind: closed}, then: {declare: {outcome: good}}",

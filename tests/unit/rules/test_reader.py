@@ -1,5 +1,6 @@
 """The reader reads rules files, and reports their errors."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.deliveries.observation import Commented, Kind, Mentioned, Observed
+from service.lifecycle.acts import ACTS
 from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopened
+from service.lifecycle.fields import FieldName
 from service.lifecycle.references import Ref
 from service.providers import PROVIDERS
 from service.rules.apply import apply_rules
@@ -20,6 +23,7 @@ from service.rules.document import RulesFile
 from service.rules.faults import InvalidRules
 from service.rules.model import Rules
 from service.rules.reader import read_rules
+from service.rules.schema import Then
 from service.settings import packaged_rules
 from tests.support.builders import NO_PAYLOAD, at, raw_payload, without_label
 from tests.support.paths import REPOSITORY
@@ -321,3 +325,41 @@ def test_any_text_is_read_as_a_rules_file_or_refused_with_an_error_that_names_th
     else:
         said_of = "own.yaml:1: nothing"
     assert all(line.startswith("own.yaml:") for line in said_of.split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "value"),
+    [
+        ("{classified: intelligent}", "failure_category", "intelligent"),
+        ("{classified: '{category}'}", "failure_category", "basic"),
+        ("shared", "shared", "true"),
+        ("{shared: 'https://wiki.example.com'}", "shared", "https://wiki.example.com"),
+        ("excluded", "excluded", "stated"),
+        ("{excluded: duplicate}", "excluded", "duplicate"),
+    ],
+)
+def test_an_act_that_states_a_value_declares_its_field(words: str, field: FieldName, value: str) -> None:
+    own = f"extends: none\nrules: [{{when: {{kind: labelled, label: 'why:{{category}}'}}, then: {words}}}]"
+    labelled = Observed("labelled", Ref("github:acme/app#45"), at(3), {"label": ("why:basic",)})
+    applied = apply_rules(read_rules(RulesFile("rules.yaml", own), [], PROVIDERS), "github", [labelled], NO_PAYLOAD)
+    [event] = applied.events
+    assert event == Declared(labelled.subject, at(3), field, value, "label", label="why:basic")
+
+
+def test_every_act_but_a_description_is_an_action_of_rules() -> None:
+    assert set(ACTS) - {"described"} == set(Then.model_fields) & set(ACTS)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("classified", "expected one of intelligent, basic, complex"),
+        ("{classified: inteligent}", "did you mean intelligent?"),
+        ("{excluded: '{reason}'}", "expected a fixed reason"),
+        ("{shared: '{page}'}", "{page} is neither a trait"),
+    ],
+)
+def test_an_act_without_a_valid_value_is_a_fault(words: str, why: str) -> None:
+    own = f"extends: none\nrules: [{{when: {{kind: closed}}, then: {words}}}]"
+    with pytest.raises(InvalidRules, match=re.escape(why)):
+        read_rules(RulesFile("rules.yaml", own), [], PROVIDERS)
