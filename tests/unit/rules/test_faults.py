@@ -275,9 +275,7 @@ def test_a_condition_without_a_value_concerns_every_kind_that_could_have_it() ->
 
 
 def test_every_fault_of_one_rule_is_reported() -> None:
-    text = rule(
-        "{kind: seen, lable: x}", "[proposed, paint, {declare: {outcome: good, colour: red}}]", "where: 'a..b'"
-    )
+    text = rule("{kind: seen, lable: x}", "[proposed, paint, {declare: {outcome: good, colour: red}}]", "where: 'a..b'")
     assert [(fault.line, fault.path) for fault in faults(text)] == [
         (2, "rule 1, when.lable"),
         (3, "rule 1, then"),
