@@ -20,6 +20,7 @@ from service.api.http.problems import UnknownSource, describe_problems, problem_
 
 # Show a code only if it has the form of GitHub's codes: otherwise a link could make the page show another command.
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 _PURPOSE = (
     "This address receives the webhooks of the source {}. Enter the address in your tool, which then sends signed "
     "POST requests."
@@ -100,7 +101,7 @@ def answer_visit(request: Request, address: Address) -> Response:
     """Answer a GET of a webhook's address with a page if `Accept` prefers HTML, and with JSON otherwise."""
     as_page = prefers_html(request)
     code = request.query_params.get("code")
-    if address.provider is None and code is None:
+    if address.provider is None and (code is None or not _NAME.fullmatch(address.source)):
         response = _unknown(address, as_page=as_page)
     else:
         shown = _help(address, code)

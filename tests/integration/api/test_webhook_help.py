@@ -96,6 +96,12 @@ async def test_a_code_that_github_cannot_have_sent_is_not_shown(database: Databa
             assert "script" not in response.text
 
 
+@pytest.mark.parametrize("name", ["%C2%84", "-github", "git%20hub", "%3Cb%3E"])
+async def test_an_address_that_no_source_can_have_is_not_found_even_with_a_code(database: Database, name: str) -> None:
+    response = await _visit(database, f"/webhooks/{name}?code={_CODE}")
+    assert is_problem(response, 404, "unknown-source")
+
+
 async def test_a_code_for_a_source_of_another_provider_is_ignored(database: Database) -> None:
     response = await _visit(database, f"/webhooks/jira?code={_CODE}")
     assert response.json()["command"] is None

@@ -150,7 +150,7 @@ async def _everything_read(client: httpx.AsyncClient, database: Database) -> lis
     """Read every path that needs no admin token, and return the responses."""
     # The response about one delivery shows the same as the list, so a limited number of such responses is enough.
     some = (await _column(database, deliveries.c.id))[:_READ_ALONE]
-    named = {"delivery": some, "experiment": await _references(database)}
+    named = {"delivery": some, "experiment": await _references(database), "source": list(SOURCES)}
     paths = []
     for template, methods in (await client.get("/openapi.json")).json()["paths"].items():
         described = methods.get("get", {"parameters": ()}).get("parameters", ())
