@@ -19,6 +19,8 @@ from dashboards.queries import DAYS, DAYS_AGO, RATIO, Column, Key, Query
 from dashboards.words import OUTCOME_COLOURS, TEAMS
 from service.lifecycle.stages import STAGE_NAMES
 
+_LISTED = ("team", "experiment", "url")
+
 _NOW = Section(
     "What is open now?",
     [
@@ -67,13 +69,11 @@ _NOW = Section(
         build_table(
             PanelSpec(
                 "Overdue",
-                "The open experiments that are older than their team's threshold. The table lists an experiment only "
-                "if it is among the 20 most overdue experiments of all teams. The panel "
-                '"Open experiments" counts all overdue experiments. Click an experiment to open it in its tracker.',
+                "The open experiments that are older than their team's threshold. The table lists the 20 most overdue "
+                "experiments of all teams, and each team's 5 most overdue experiments that are not forgotten. The "
+                'panel "Open experiments" counts all overdue experiments. Click an experiment to open its page.',
                 width=24,
-                missing=explain_none(
-                    "no experiment of this team is among the 20 most overdue experiments of all teams"
-                ),
+                missing=explain_none("no experiment of this team is overdue, or all of them are forgotten"),
             ),
             [
                 Key("Experiment", "experiment", leads_to=TO_EXPERIMENT),
@@ -83,7 +83,8 @@ _NOW = Section(
             [
                 Column(
                     "Time since the idea",
-                    list_series("experiment_overdue_age_seconds", "team", "experiment", "url"),
+                    f"{list_series('experiment_overdue_age_seconds', *_LISTED)} or "
+                    f"{list_series('experiment_overdue_active_age_seconds', *_LISTED)}",
                     DAYS,
                 )
             ],

@@ -4,6 +4,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,21 @@ class Alertmanager:
         alerts: Sequence[Mapping[str, Any]] = response.json()
         return alerts
 
-    def fire(self, *alerts: Mapping[str, str]) -> None:
-        """Fire one alert for each set of labels."""
-        response = httpx.post(
-            f"http://{self.address}/api/v2/alerts",
-            json=[{"labels": labels} for labels in alerts],
-            timeout=PATIENCE_SECONDS,
-        )
+    def fire(self, *alerts: Mapping[str, str], annotations: Mapping[str, Mapping[str, str]] | None = None) -> None:
+        """Fire one alert for each set of labels.
+
+        Args:
+            annotations: the annotations of the alerts by `alertname`.
+        """
+        texts = annotations or {}
+        self._post([{"labels": labels, "annotations": texts.get(labels["alertname"], {})} for labels in alerts])
+
+    def resolve(self, *alerts: Mapping[str, str]) -> None:
+        """End the alerts with these labels."""
+        self._post([{"labels": labels, "endsAt": datetime.now(UTC).isoformat()} for labels in alerts])
+
+    def _post(self, alerts: Sequence[Mapping[str, Any]]) -> None:
+        response = httpx.post(f"http://{self.address}/api/v2/alerts", json=alerts, timeout=PATIENCE_SECONDS)
         assert response.status_code == 200, response.text
 
     def until(self, name: str, wanted: Callable[[Mapping[str, Any]], bool] = lambda _: True) -> Mapping[str, Any]:

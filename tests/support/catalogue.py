@@ -17,7 +17,6 @@ from tests.support.builders import at, experiment, terms
 
 UNUSED: Mapping[str, str] = {
     "loopgauge_experiments_overdue_active": "the alert on overdue experiments counts them",
-    "loopgauge_experiment_overdue_active_age_seconds": "the alert on overdue experiments lists them",
     "loopgauge_experiment_forgotten_idle_seconds": "the alert on forgotten experiments lists them",
     "loopgauge_forgotten_after_seconds": "the alert on forgotten experiments gives this limit",
     "process_virtual_memory_bytes": "the limit of a container is about resident memory",

@@ -164,6 +164,20 @@ def test_a_list_contains_the_chosen_team_only(values: Values) -> None:
     values.expect(expression, series, both)
 
 
+def test_the_table_of_overdue_experiments_lists_those_of_a_team_even_if_other_teams_have_the_worst(
+    values: Values,
+) -> None:
+    worst = 'loopgauge_experiment_overdue_age_seconds{team="checkout", experiment="one", url=""}'
+    active = 'loopgauge_experiment_overdue_active_age_seconds{team="search", experiment="two", url=""}'
+    both = 'loopgauge_experiment_overdue_active_age_seconds{team="checkout", experiment="one", url=""}'
+    series = {**_THRESHOLDS, worst: "2592000", active: "1728000", both: "2592000"}
+    [overdue] = [query for query in queries("search") if query.owner == "Overdue"]
+    values.expect(overdue.expression, series, {'{team="search", experiment="two"}': 20})
+    [overdue] = [query for query in queries("_org") if query.owner == "Overdue"]
+    expected = {'{team="search", experiment="two"}': 20.0, '{team="checkout", experiment="one"}': 30.0}
+    values.expect(overdue.expression, series, expected)
+
+
 @pytest.mark.parametrize(("median", "colour"), [(6, WITHIN), (7, WITHIN), (8, OVER)])
 def test_a_duration_is_green_up_to_the_teams_threshold(values: Values, median: float, colour: str) -> None:
     series = {

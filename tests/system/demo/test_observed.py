@@ -38,11 +38,11 @@ _UNSEEN = {
 """Queries that have no series for any team, and why."""
 _QUIET = {
     ("loopgauge-failures", "Reclassified"): "no experiment is reclassified during the test",
-    ("loopgauge-team", "Overdue"): "possibly none of the 20 most overdue experiments belongs to this team",
 }
 """Panels that may be empty even for a team with enough experiments for every ratio and quantile, and why."""
 _DESERVED = (
     ("LoopgaugeLoopOverdue", "platform"),
+    ("LoopgaugeLoopOverdue", "checkout"),
     ("LoopgaugeLoopsForgotten", "platform"),
     ("LoopgaugeNothingShared", "payments"),
     ("LoopgaugeFailuresUnclassified", "payments"),
