@@ -29,9 +29,9 @@ def build_including_open(leads_to: Link) -> Panel:
         "Including open experiments",
         "The estimated time after which half of the ideas proposed in the window are answered. The estimate "
         "(Kaplan-Meier) includes open and abandoned experiments for the time that they were observed, so a "
-        'team cannot look fast by never finishing experiments. The words "not reached within the time observed" mean that too few '
-        "ideas are answered to estimate the median. The threshold is that of the chosen team or, if all teams "
-        "are chosen, the default threshold.",
+        'team cannot look fast by never finishing experiments. The words "not reached within the time observed" '
+        "mean that too few ideas are answered to estimate the median. The threshold is that of the chosen team "
+        "or, if all teams are chosen, the default threshold.",
         fixed_id=93481,
     )
     return build_stat(spec, *shared.query_speed_including_open(leads_to))
