@@ -55,9 +55,11 @@ def experiments() -> None:
 @click.option(
     "--sort",
     type=OneOf(_SORTS),
+    metavar="TIME",
     default="-idea_at",
     show_default=True,
-    help="The time to sort by; with a leading minus, the latest first. concluded_at lists concluded experiments only.",
+    help="idea_at, concluded_at or last_activity_at; a leading minus lists the latest first. concluded_at lists "
+    "concluded experiments only.",
 )
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The maximum number to list.")
 @click.option("--all", "list_all", is_flag=True, help="List all experiments; ignore --limit.")
