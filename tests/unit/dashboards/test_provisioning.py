@@ -1,7 +1,5 @@
 """Grafana reads the provisioning files to find its data source and its dashboards."""
 
-import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +44,3 @@ def _read(name: str) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load((_DASHBOARDS / "provisioning" / name).read_text(encoding="utf-8"))
     assert content["apiVersion"] == 1
     return content
-
-
-def test_the_page_lists_every_dashboard_and_no_other() -> None:
-    titles = {json.loads(path.read_text(encoding="utf-8"))["title"] for path in (_DASHBOARDS / "json").glob("*.json")}
-    [table] = re.findall(r"\| dashboard \| answers \|\n\|---.*\n((?:\|.*\n)+)", read_page("dashboards-and-alerts.md"))
-    assert {row.split("|")[1].strip() for row in table.splitlines()} == titles
