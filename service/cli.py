@@ -13,6 +13,7 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
         "demo": "Run the service with a simulated organisation.",
         "serve": "Run the service.",
         "migrate": "Migrate the database's schema.",
+        "check-config": "Check the settings and the rules file.",
     },
     "See how it goes": {
         "experiments": "List experiments.",

@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from service.rules.faults import Fault
+    from service.settings import SettingFault
 
 _MOST_SHOWN = 50
 
@@ -61,6 +62,16 @@ def fail_with_faults(faults: "Sequence[Fault]") -> NoReturn:
     lines[0] = f"loopgauge: {lines[0]}"
     if any(fault.line for fault in faults):
         lines.append(f"{manual('rules.md')} describes rules files")
+    click.echo("\n".join(map(wrap, lines)), err=True)
+    sys.exit(1)
+
+
+def fail_with_setting_faults(faults: "Sequence[SettingFault]") -> NoReturn:
+    """Print the faults of settings, and end the process."""
+    lines = list(map(str, faults))
+    if len(faults) > 1:
+        lines = [f"{len(faults)} settings are wrong; {manual('settings.md')} describes all settings", *lines]
+    lines[0] = f"loopgauge: {lines[0]}"
     click.echo("\n".join(map(wrap, lines)), err=True)
     sys.exit(1)
 

@@ -25,7 +25,9 @@ def require_settings(**given: Any) -> "Settings":
     try:
         return read_settings(**given)
     except InvalidSetting as error:
-        fail(str(error))
+        from service.commands.faults import fail_with_setting_faults
+
+        fail_with_setting_faults(error.faults)
 
 
 def require_rules(settings: "Settings") -> "Rules":

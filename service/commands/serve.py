@@ -11,7 +11,7 @@ import structlog
 from service.commands.addresses import addresses, bracketed, describe
 from service.commands.running import listen, require_rules, require_settings, run
 from service.logs import configure_logs
-from service.settings import Role, Settings, given_settings, unknown_settings
+from service.settings import Role, Settings
 
 _log = structlog.get_logger(__name__)
 
@@ -24,8 +24,6 @@ def serve(host: str | None, port: int | None, role: Role | None) -> None:
     """Run the service."""
     settings = require_settings(host=host, port=port, role=role)
     configure_logs(settings.log_level)
-    for line in unknown_settings(given_settings()):
-        _log.warning(line)
     from service.server import run_service
 
     choices = "--host and --port, with LOOPGAUGE_HOST and LOOPGAUGE_PORT, or with make run PORT=8081"

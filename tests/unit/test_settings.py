@@ -13,11 +13,10 @@ from service.rules.reader import read_rules
 from service.settings import (
     InvalidSetting,
     Settings,
-    given_settings,
+    given_alone,
     load_rules,
     packaged_rules,
     read_settings,
-    unknown_settings,
 )
 from tests.support.paths import REPOSITORY
 
@@ -106,10 +105,12 @@ def test_keyword_arguments_take_precedence_over_the_environment(monkeypatch: pyt
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("PORT", "http", "LOOPGAUGE_PORT: expected a valid integer"),
+        ("PORT", "http", "LOOPGAUGE_PORT: expected a whole number, got 'http'"),
         ("PORT", "70000", "LOOPGAUGE_PORT: expected less than or equal to 65535"),
-        ("ROLE", "boss", "LOOPGAUGE_ROLE: expected 'all', 'api' or 'worker'"),
-        ("LOG_LEVEL", "loud", "LOOPGAUGE_LOG_LEVEL: expected 'debug', 'info', 'warning' or 'error'"),
+        ("SPOOL", "maybe", "LOOPGAUGE_SPOOL: expected true or false, got 'maybe'"),
+        ("ROLE", "wroker", "got 'wroker'; did you mean worker?"),
+        ("ROLE", "boss", "LOOPGAUGE_ROLE: expected one of all, api, worker, got 'boss'"),
+        ("LOG_LEVEL", "loud", "LOOPGAUGE_LOG_LEVEL: expected one of debug, info, warning, error, got 'loud'"),
         (
             "SNAPSHOT_INTERVAL",
             "5",
@@ -128,6 +129,11 @@ def test_keyword_arguments_take_precedence_over_the_environment(monkeypatch: pyt
         ("SOURCES", '{"a b": {"secret": "x", "provider": "github"}}', "LOOPGAUGE_SOURCES: expected source names"),
         ("SOURCES__GITHUB__SECRET", "", "LOOPGAUGE_SOURCES__GITHUB__SECRET: expected a value that is not empty"),
         ("SOURCES__GITHUB__PROVIDER", "github", "LOOPGAUGE_SOURCES__GITHUB__SECRET is missing"),
+        (
+            "SOURCES__GITHUB",
+            "x",
+            "LOOPGAUGE_SOURCES__GITHUB is not a setting of its own; set LOOPGAUGE_SOURCES__GITHUB__P",
+        ),
         ("SOURCES__GITHUB__SECRT", "x", "LOOPGAUGE_SOURCES__GITHUB__SECRT is not a setting"),
         (
             "SOURCES__NOBODYS__SECRET",
@@ -176,11 +182,115 @@ def test_an_invalid_setting_is_reported_without_secrets(monkeypatch: pytest.Monk
     assert wrong.value.__cause__ is None
 
 
-def test_a_misspelt_variable_is_reported_and_the_error_suggests_the_nearest_setting() -> None:
-    assert unknown_settings(["LOOPGAUGE_SNAPSHT_INTERVAL", "LOOPGAUGE_SOURCES__X__SECRET", "HOME"]) == [
-        "LOOPGAUGE_SNAPSHT_INTERVAL is not a setting; did you mean LOOPGAUGE_SNAPSHOT_INTERVAL?"
+@pytest.mark.parametrize(
+    ("name", "similar"),
+    [
+        ("SNAPSHT_INTERVAL", "SNAPSHOT_INTERVAL"),
+        ("THRESHOLD", "THRESHOLDS"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("DATABASE", "DATABASE_URL"),
+        ("API_TOKENS_READ", "API_TOKENS__READ"),
+        ("API_TOKEN__READ", "API_TOKENS__READ"),
+        ("SOURCE__GITHUB__SECRET", "SOURCES__GITHUB__SECRET"),
+        ("SOURCES_JIRA_SECRET", "SOURCES__JIRA__SECRET"),
+        ("GITHUB_SECRET", "SOURCES__GITHUB__SECRET"),
+        ("SECRET_DIR", "SECRETS_DIR"),
+        # Names below a setting
+        ("API_TOKENS__REED", "API_TOKENS__READ"),
+        ("SOURCES__GITHUB__SECRETT", "SOURCES__GITHUB__SECRET"),
+        ("SOURCES__ACME__PROVIDR", "SOURCES__ACME__PROVIDER"),
+    ],
+)
+def test_a_misspelt_variable_is_refused_and_the_error_suggests_the_nearest_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str, similar: str
+) -> None:
+    with pytest.raises(InvalidSetting) as wrong:
+        _read(monkeypatch, SOURCES__ACME__PROVIDER="github", SOURCES__ACME__SECRET="x", **{name: "7d"})
+    assert str(wrong.value) == f"LOOPGAUGE_{name} is not a setting; did you mean LOOPGAUGE_{similar}?"
+
+
+def test_a_variable_that_is_like_no_setting_is_refused_without_a_suggestion(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidSetting, match=r"^LOOPGAUGE_XYZZY is not a setting$"):
+        _read(monkeypatch, XYZZY="1")
+
+
+def test_a_misspelt_variable_of_a_dotenv_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LOOPGAUGE_THRESHOLD=7d\nUNRELATED=1\n")
+    with pytest.raises(InvalidSetting, match=r"^LOOPGAUGE_THRESHOLD is not a setting"):
+        read_settings()
+
+
+def test_a_misspelt_file_in_the_directory_of_secrets_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "LOOPGAUGE_API_TOKENS__REED").write_text("x")
+    (tmp_path / "secrets" / "unrelated").write_text("x")
+    with pytest.raises(InvalidSetting, match=r"^LOOPGAUGE_API_TOKENS__REED is not a setting; did you mean"):
+        _read(monkeypatch, SECRETS_DIR=str(tmp_path / "secrets"))
+
+
+@pytest.mark.parametrize("service", ["", "_METRICS", "_MY_RELEASE"])
+def test_the_variables_of_a_service_in_kubernetes_are_ignored(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
+    settings = _read(
+        monkeypatch,
+        **{
+            f"{service}_{name}".removeprefix("_"): value
+            for name, value in {
+                "SERVICE_HOST": "10.0.0.1",
+                "SERVICE_PORT": "80",
+                "SERVICE_PORT_HTTP": "80",
+                "PORT": "tcp://10.0.0.1:80",
+                "PORT_80_TCP": "tcp://10.0.0.1:80",
+                "PORT_80_TCP_PROTO": "tcp",
+                "PORT_80_TCP_PORT": "80",
+                "PORT_80_TCP_ADDR": "10.0.0.1",
+            }.items()
+        },
+    )
+    assert settings.port == 8080
+
+
+def test_the_variables_of_a_remote_service_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _read(monkeypatch, URL="https://loopgauge.example", TOKEN="x") == given_alone()
+
+
+def test_every_fault_is_reported_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LOOPGAUGE_WINDOW=7d\n")
+    with pytest.raises(InvalidSetting) as wrong:
+        _read(
+            monkeypatch,
+            PORT="http",
+            ROLE="boss",
+            THRESHOLDS="14d",
+            SOURCES__GITHUB__SECRT="x",
+            SOURCES__GITHIB__SECRET="x",
+            SOURCES__JIRA__SECRET="",
+            API_TOKENS__REED="x",
+            FORGOTTEN_AFTER="1 month",
+            XYZZY="1",
+        )
+    assert sorted(fault.setting for fault in wrong.value.faults) == [
+        "LOOPGAUGE_API_TOKENS__REED",
+        "LOOPGAUGE_FORGOTTEN_AFTER",
+        "LOOPGAUGE_PORT",
+        "LOOPGAUGE_ROLE",
+        "LOOPGAUGE_SOURCES__GITHIB__PROVIDER",
+        "LOOPGAUGE_SOURCES__GITHUB__SECRT",
+        "LOOPGAUGE_SOURCES__JIRA__SECRET",
+        "LOOPGAUGE_THRESHOLDS",
+        "LOOPGAUGE_WINDOW",
+        "LOOPGAUGE_XYZZY",
     ]
-    assert unknown_settings(["LOOPGAUGE_XYZZY"]) == ["LOOPGAUGE_XYZZY is not a setting"]
+
+
+def test_values_of_one_source_may_come_from_several_origins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text('LOOPGAUGE_SOURCES__ACME__PROVIDER=github\nLOOPGAUGE_THRESHOLDS={"a": "1d"}\n')
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "LOOPGAUGE_SOURCES__ACME__SECRET").write_text("x")
+    settings = _read(monkeypatch, SECRETS_DIR=str(tmp_path / "secrets"), THRESHOLDS__B="2d")
+    assert settings.sources["acme"].provider == "github"
+    assert settings.thresholds == {"a": timedelta(days=1), "b": timedelta(days=2)}
 
 
 @pytest.mark.parametrize(
@@ -202,11 +312,6 @@ def test_every_form_of_a_loopback_address_is_recognised(host: str, loopback: boo
 def test_two_spellings_of_a_window_are_one_window_with_one_label(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _read(monkeypatch, WINDOWS="1w, 7d, 30 days,7 Days, 1 week 2 days")
     assert [window.label for window in metric_terms(settings, load_rules(settings)).windows] == ["7d", "30d", "9d"]
-
-
-def test_the_check_of_variable_names_includes_the_variables_of_a_dotenv_file(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("LOOPGAUGE_SNAPSHT_INTERVAL=5s\n")
-    assert "LOOPGAUGE_SNAPSHT_INTERVAL" in given_settings()
 
 
 def test_a_dotenv_file_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:

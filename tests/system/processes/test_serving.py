@@ -11,7 +11,7 @@ from typing import Any
 from tests.support.builders import SECRET
 from tests.support.documents import example
 from tests.support.road import Samples
-from tests.support.serving import IN_FLIGHT, opened, serving
+from tests.support.serving import IN_FLIGHT, opened, run_command, serving
 from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 
@@ -73,7 +73,7 @@ def test_a_body_over_the_cap_is_refused_before_all_of_it_is_sent(database_url: s
 
 
 def test_each_line_of_the_log_is_a_json_object_without_secrets(database_url: str, tmp_path: Path) -> None:
-    with serving(database_url, tmp_path, LOG_LEVEL="debug", SNAPSHT_INTERVAL="5s") as service:
+    with serving(database_url, tmp_path, LOG_LEVEL="debug") as service:
         service.post(opened())
         service.end(signal.SIGTERM)
         log = service.log()
@@ -81,12 +81,16 @@ def test_each_line_of_the_log_is_a_json_object_without_secrets(database_url: str
     assert SECRET not in json.dumps(log)
 
 
-def test_a_misspelt_setting_is_logged_with_the_nearest_name(database_url: str, tmp_path: Path) -> None:
-    with serving(database_url, tmp_path, SNAPSHT_INTERVAL="5s"):
-        [path] = tmp_path.glob("log-*")
-        warned = [json.loads(line) for line in path.read_text().splitlines()]
-    assert warned[0]["level"] == "warning"
-    assert "did you mean LOOPGAUGE_SNAPSHOT_INTERVAL" in warned[0]["event"]
+def test_the_service_does_not_start_with_a_misspelt_setting() -> None:
+    ended = run_command("serve", "--port", "0", SNAPSHT_INTERVAL="5s")
+    message = "LOOPGAUGE_SNAPSHT_INTERVAL is not a setting; did you mean LOOPGAUGE_SNAPSHOT_INTERVAL?"
+    assert (ended.returncode, ended.stderr) == (1, f"loopgauge: {message}\n")
+
+
+def test_the_service_starts_beside_a_service_of_the_same_name_in_kubernetes(database_url: str, tmp_path: Path) -> None:
+    links = {"SERVICE_HOST": "10.0.0.1", "SERVICE_PORT": "80", "PORT": "tcp://10.0.0.1:80", "PORT_80_TCP_PROTO": "tcp"}
+    with serving(database_url, tmp_path, **links) as service:
+        assert service.post(opened()).status_code == 202
 
 
 def _run_example(name: str, url: str, directory: Path) -> Any:

@@ -19,7 +19,7 @@ import yaml
 
 from service.app import create_app, open_database
 from service.server import server_config
-from service.settings import Settings, load_rules, read_settings, unknown_settings
+from service.settings import Settings, find_unknown, load_rules, read_settings
 from service.storage.database import Database
 from tests.support.documents import blocks, example, read_page
 from tests.support.outage import until
@@ -72,7 +72,7 @@ def test_published_ports_are_open_to_this_machine_only(service: str) -> None:
 @pytest.mark.parametrize("service", _OURS)
 def test_the_settings_are_valid(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     environment: dict[str, str] = _SERVICES[service]["environment"]
-    assert unknown_settings(environment) == []
+    assert list(find_unknown(environment)) == []
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     settings = read_settings()

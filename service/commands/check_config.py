@@ -1,0 +1,106 @@
+"""`loopgauge check-config`."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from service.commands.options import AS_JSON
+
+if TYPE_CHECKING:
+    from service.commands.faults import CheckedRules
+    from service.settings import Inspection, Settings, ShownSetting
+
+
+@click.command("check-config")
+@AS_JSON
+def check_config(as_json: bool) -> None:
+    """Check the settings and the rules file, and show what is in force.
+
+    The command reads the environment, the file .env, the files in LOOPGAUGE_SECRETS_DIR and the rules file, and prints
+    every fault. If there are no faults, it prints each setting with its value and its origin; a secret is only shown as
+    set. It does not connect to the database. The exit status is 0 if there are no faults, and 1 otherwise.
+    """
+    from service.commands.faults import check_file
+    from service.settings import inspect_settings, show_settings
+
+    read = inspect_settings()
+    rules = check_file(read.rules_file)
+    shown = list(show_settings(read.settings, read.origins)) if read.settings else []
+    if as_json:
+        click.echo(json.dumps(_document(read, rules, shown), indent=2))
+    elif read.faults or rules.faults:
+        _print_faults(read, rules)
+    else:
+        _print_settings(shown, rules)
+    if read.settings and not as_json:
+        _print_warnings(read.settings, rules)
+    sys.exit(1 if read.faults or rules.faults else 0)
+
+
+def _document(read: "Inspection", rules: "CheckedRules", shown: "Sequence[ShownSetting]") -> dict[str, Any]:
+    from service.commands.faults import manual
+
+    return {
+        "valid": not (read.faults or rules.faults),
+        "faults": list(map(asdict, read.faults)),
+        "warnings": list(_warnings(read.settings)) if read.settings else [],
+        "settings": list(map(asdict, shown)),
+        "rules": rules.document(),
+        "reference": [manual("settings.md"), manual("rules.md")],
+    }
+
+
+def _print_faults(read: "Inspection", rules: "CheckedRules") -> None:
+    from service.commands.faults import manual, wrap
+
+    faults = [*read.faults, *rules.faults]
+    click.echo(f"loopgauge: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}", err=True)
+    for fault in faults:
+        click.echo(wrap(str(fault)), err=True)
+    pages = [(read.faults, "settings.md", "settings"), (rules.faults, "rules.md", "rules files")]
+    for found, page, subject in pages:
+        if found:
+            click.echo(f"{manual(page)} describes {subject}", err=True)
+
+
+def _print_settings(shown: "Sequence[ShownSetting]", rules: "CheckedRules") -> None:
+    from service.commands.table import Table, terminal_width
+
+    rows = [(each.origin, each.setting, each.value or "(not set)") for each in shown]
+    table = Table(("from", "setting", "value"), rows, terminal_width())
+    for line in table.header():
+        click.echo(line)
+    for row in rows:
+        click.echo("\n".join(table.row(row)))
+    own = f"{rules.file} and the rules that it extends" if rules.file else "the packaged rules"
+    click.echo(f"\n{rules.rules} rules: {own}")
+    click.echo("no faults")
+
+
+def _print_warnings(settings: "Settings", rules: "CheckedRules") -> None:
+    from service.commands.faults import wrap
+
+    for warning in [*_warnings(settings), *rules.warnings]:
+        click.echo(wrap(f"warning: {warning}"), err=True)
+
+
+def _warnings(settings: "Settings") -> Iterator[str]:
+    """Settings that are valid, but probably not intended."""
+    if not settings.sources:
+        yield "no source is configured: every webhook is refused; set LOOPGAUGE_SOURCES__GITHUB__SECRET, for example"
+    for name, source in sorted(settings.sources.items()):
+        if source.secret.get_secret_value() == _EXAMPLE:
+            yield f"LOOPGAUGE_SOURCES__{name.upper()}__SECRET has the value of the examples; set a secret of your own"
+    tokens = settings.api_tokens
+    if not settings.listens_on_loopback and not (tokens.read or tokens.admin):
+        yield (
+            f"the service listens on {settings.host} without a read token, so the API refuses reads; "
+            "set LOOPGAUGE_API_TOKENS__READ"
+        )
+
+
+_EXAMPLE = "change-me"

@@ -1,0 +1,156 @@
+"""The settings, their defaults, and the checks of each value."""
+
+import ipaddress
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    WrapValidator,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from service.lifecycle.durations import parse_duration
+from service.lifecycle.teams import normalise_team
+from service.settings.faults import NESTING, PREFIX
+from service.settings.sources import SourceSettings, read_sources
+
+Role = Literal["all", "api", "worker"]
+
+
+def _split_commas(value: object) -> object:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _to_lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _reject_empty_path(value: object) -> object:
+    # An empty path would mean the current directory.
+    if value == "":
+        raise ValueError("expected a path that is not empty")
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+
+
+def _reject_blank_token(token: SecretStr) -> SecretStr:
+    if not token.get_secret_value().strip():
+        raise ValueError("expected a token, such as the output of: openssl rand -hex 32")
+    return token
+
+
+_Token = Annotated[SecretStr, AfterValidator(_reject_blank_token)]
+
+
+class ApiTokens(BaseModel):
+    """Bearer tokens of the API."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    read: _Token | None = None
+    write: _Token | None = None
+    admin: _Token | None = None
+
+
+def default_data_dir(name: str = "loopgauge") -> Path:
+    """The directory with this name in the platform's default location for data."""
+    # If root runs the service, do not use root's home directory: the embedded server would open all parent directories
+    # to other users.
+    return Path("/var/lib", name) if os.geteuid() == 0 else platformdirs.user_data_path(name)
+
+
+class Settings(BaseSettings):
+    """All settings. The variable of each setting is `LOOPGAUGE_` followed by the setting's name in upper case."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=NESTING,
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    database_url: SecretStr | None = None
+    data_dir: Annotated[Path, BeforeValidator(_reject_empty_path)] = Field(default_factory=default_data_dir)
+    sources: Annotated[dict[str, SourceSettings], WrapValidator(read_sources)] = {}
+    rules: Annotated[Path | None, BeforeValidator(_reject_empty_path)] = None
+    api_tokens: ApiTokens = ApiTokens()
+    metrics_token: _Token | None = None
+    max_body_bytes: Annotated[int, Field(ge=1)] = 26_214_400
+    max_inflight_bytes: Annotated[int, Field(ge=1)] = 268_435_456
+    windows: Annotated[tuple[Duration, ...], NoDecode, BeforeValidator(_split_commas), Field(min_length=1)] = (
+        timedelta(days=7),
+        timedelta(days=30),
+        timedelta(days=90),
+        timedelta(days=365),
+    )
+    spool: bool = True
+    raw_retention: Duration = timedelta(days=90)
+    evidence_retention: Duration = timedelta(days=90)
+    thresholds: dict[str, Duration] = {}
+    forgotten_after: Duration = timedelta(days=30)
+    min_sample: Annotated[int, Field(ge=1)] = 5
+    max_teams: Annotated[int, Field(ge=1)] = 200
+    snapshot_interval: Duration = timedelta(seconds=5)
+    role: Annotated[Role, BeforeValidator(_to_lower)] = "all"
+    # With an empty host, the service would listen on every address.
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_to_lower)] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - called by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - called by name
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - called by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - called by name
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the arguments only: `read_settings` reads the environment and the files, and records origins."""
+        return (init_settings,)
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("expected postgresql://user:password@host/database")
+        return url
+
+    @field_validator("windows")
+    @classmethod
+    def _drop_duplicates(cls, windows: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+        # `7d` and `1w` are one window, and one label.
+        return tuple(dict.fromkeys(windows))
+
+    @field_validator("thresholds")
+    @classmethod
+    def _check_teams(cls, thresholds: dict[str, timedelta]) -> dict[str, timedelta]:
+        by_team = {name: length for team, length in thresholds.items() if (name := normalise_team(team))}
+        if len(by_team) < len(thresholds):
+            raise ValueError("expected distinct team names that do not begin with _ and have at most 100 characters")
+        return by_team
+
+    @property
+    def listens_on_loopback(self) -> bool:
+        """Whether the service listens on a loopback address only."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def given_alone(**given: Any) -> Settings:
+    """Create settings from keyword arguments and defaults only."""
+    return Settings(**given)

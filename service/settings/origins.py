@@ -1,0 +1,110 @@
+"""Where settings come from: arguments, the environment, the file `.env`, and the files of a directory of secrets."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from pydantic_settings import EnvSettingsSource, SettingsError
+
+from service.settings.faults import PREFIX, SettingFault, variable_of
+from service.settings.model import Settings
+from service.settings.names import SECRETS_DIR, is_service_link
+
+_DOTENV = Path(".env")
+_JSON: Mapping[str, str] = {
+    "sources": f'expected JSON such as {{"github": {{"secret": "…"}}}}; or set {PREFIX}SOURCES__<NAME>__SECRET',
+    "api_tokens": f"expected JSON; or set {PREFIX}API_TOKENS__READ, WRITE or ADMIN",
+    "thresholds": 'expected JSON such as {"default": "14d", "search": "7d"}',
+}
+
+
+@dataclass(slots=True)
+class Origin:
+    """One origin of settings.
+
+    Attributes:
+        name: the origin in the words of an operator.
+        variables: the variables with the prefix, as they are written.
+        values: the values by the names of settings; the values of nested settings are mappings.
+    """
+
+    name: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def read_origins(given: Mapping[str, Any]) -> tuple[list[Origin], list[SettingFault]]:
+    """Read all origins: those that take precedence come first.
+
+    Args:
+        given: settings by name, as arguments.
+    """
+    faults: list[SettingFault] = []
+    environment = {name: value for name, value in os.environ.items() if not is_service_link(name, value)}
+    dotenv = _read_dotenv(faults)
+    directory = environment.get(SECRETS_DIR) or dotenv.get(SECRETS_DIR)
+    read = {
+        "environment": environment,
+        str(_DOTENV): dotenv,
+        "secrets directory": _read_secrets(Path(directory), faults) if directory else {},
+    }
+    origins = [Origin("command line", values={name: value for name, value in given.items() if value is not None})]
+    for name, variables in read.items():
+        ours = {each: value for each, value in variables.items() if each.upper().startswith(PREFIX)}
+        origins.append(Origin(name, ours, _decode(ours, faults)))
+    return origins, faults
+
+
+def _read_dotenv(faults: list[SettingFault]) -> Mapping[str, str]:
+    if not _DOTENV.is_file():
+        return {}
+    try:
+        return {name: value or "" for name, value in dotenv_values(_DOTENV, encoding="utf-8").items()}
+    except UnicodeDecodeError:
+        faults.append(SettingFault(str(_DOTENV), "is not UTF-8; save it as UTF-8"))
+    except OSError as error:
+        faults.append(SettingFault(str(_DOTENV), f"cannot be read: {error.strerror}"))
+    return {}
+
+
+def _read_secrets(directory: Path, faults: list[SettingFault]) -> Mapping[str, str]:
+    """The contents of the files whose names have the prefix. The directory may contain files of other programs."""
+    secrets = {}
+    try:
+        files = [file for file in directory.iterdir() if file.name.upper().startswith(PREFIX)]
+    except OSError as error:
+        faults.append(SettingFault(SECRETS_DIR, f"expected a directory that this user may read: {error.strerror}"))
+        return {}
+    for file in files:
+        try:
+            secrets[file.name] = file.read_text("utf-8").strip()
+        except UnicodeDecodeError:
+            faults.append(SettingFault(file.name, "expected a file in UTF-8"))
+        except OSError as error:
+            faults.append(SettingFault(file.name, f"expected a file that this user may read: {error.strerror}"))
+    return secrets
+
+
+def _decode(variables: Mapping[str, str], faults: list[SettingFault]) -> dict[str, Any]:
+    """The values of variables, by the names of settings. A variable that is not JSON is reported and left out."""
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {name.lower(): value for name, value in variables.items()}
+    faults.extend(SettingFault(variable_of([name]), _JSON[name]) for name in _undecodable(source))
+    return source()
+
+
+def _undecodable(source: EnvSettingsSource) -> Iterator[str]:
+    """Remove the variables that should be JSON but are not, and yield the names of their settings."""
+    for name in _JSON:
+        field_info = Settings.model_fields[name]
+        try:
+            value, _, is_complex = source.get_field_value(field_info, name)
+            source.prepare_field_value(name, field_info, value, is_complex)
+        except (ValueError, SettingsError):
+            source.env_vars = {
+                each: value for each, value in source.env_vars.items() if each != f"{PREFIX}{name}".lower()
+            }
+            yield name

@@ -1,0 +1,72 @@
+"""Read the settings of this process from all origins, with every fault at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from service.settings.faults import InvalidSetting, SettingFault, explain, variable_of
+from service.settings.model import ApiTokens, Settings
+from service.settings.names import find_unknown
+from service.settings.origins import Origin, read_origins
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """The settings with their origins, or the faults.
+
+    Attributes:
+        settings: the settings in force; None if there are faults.
+        origins: the origins that were read; those that take precedence come first.
+    """
+
+    settings: Settings | None
+    origins: Sequence[Origin]
+    faults: Sequence[SettingFault]
+
+    @property
+    def rules_file(self) -> Path | None:
+        """The rules file that the settings name, also if other settings have faults."""
+        stated = next((origin.values["rules"] for origin in self.origins if origin.values.get("rules")), None)
+        return Path(stated) if stated else None
+
+
+def read_settings(**given: Any) -> Settings:
+    """Read the settings of this process. Keyword arguments take precedence over the environment.
+
+    Raises:
+        InvalidSetting: a setting is missing, invalid or unknown.
+    """
+    read = inspect_settings(**given)
+    if read.settings is None:
+        raise InvalidSetting(read.faults)
+    return read.settings
+
+
+def inspect_settings(**given: Any) -> Inspection:
+    """Read the settings of this process, with their origins and all faults."""
+    origins, faults = read_origins(given)
+    for origin in origins:
+        faults += find_unknown(origin.variables)
+    values: dict[str, Any] = {}
+    for origin in reversed(origins):
+        values = _merge(values, origin.values)
+    settings = None
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            known = ApiTokens.model_fields if details["loc"][0] == "api_tokens" else ()
+            faults.append(SettingFault(variable_of(details["loc"]), explain(details, known)))
+    return Inspection(None if faults else settings, origins, list(dict.fromkeys(faults)))
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Combine values of two origins; those of `above` take precedence. Mappings are combined too."""
+    merged = dict(below)
+    for name, value in above.items():
+        old = merged.get(name)
+        merged[name] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged

@@ -1,0 +1,95 @@
+"""The settings in force, with their origins and without their secrets."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import BaseModel, SecretStr
+
+from service.deliveries.delivery import source_name
+from service.lifecycle.durations import format_duration
+from service.settings.faults import variable_of
+from service.settings.model import Settings
+from service.settings.origins import Origin
+
+DEFAULT = "default"
+SET = "set"
+# A password may contain `@`, so it ends at the last one.
+_PASSWORD = re.compile(r"^(\w+://[^:/?#@]*):.*@", re.DOTALL)
+_PASSWORD_PARAMETER = re.compile(r"(password=)[^&]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSetting:
+    """A setting in force.
+
+    Attributes:
+        setting: the variable.
+        value: the value as a variable would state it; `set` for a secret; None if the setting has no value.
+        origin: where the value comes from.
+        secret: whether the setting is a secret, or contains one.
+    """
+
+    setting: str
+    value: str | None
+    origin: str
+    secret: bool
+
+
+def show_settings(settings: Settings, origins: Sequence[Origin]) -> Iterator[ShownSetting]:
+    """Every setting in force, in the order of the documentation."""
+    for path, value, secret in _flatten(settings, ()):
+        yield ShownSetting(variable_of(path), _show(path, value), _find_origin(path, origins), secret)
+
+
+def mask_password(url: str) -> str:
+    """A database URL whose password is masked."""
+    return _PASSWORD_PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1:***@", url))
+
+
+def _flatten(settings: BaseModel, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object, bool]]:
+    """Every value with its path, and whether it is a secret. Each value of a source and each token has its own path."""
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if name == "sources":
+            for source in sorted(value):
+                yield from _flatten(value[source], (name, source))
+        elif isinstance(value, BaseModel):
+            yield from _flatten(value, (*path, name))
+        else:
+            yield (*path, name), value, SecretStr.__name__ in str(field.annotation)
+
+
+def _show(path: tuple[str, ...], value: object) -> str | None:
+    match value:
+        case SecretStr():
+            return mask_password(value.get_secret_value()) if path == ("database_url",) else SET
+        case bool():
+            return str(value).lower()
+        case timedelta():
+            return format_duration(value)
+        case tuple():
+            return ",".join(map(format_duration, value))
+        case dict():
+            return json.dumps({team: format_duration(length) for team, length in value.items()}) if value else None
+        case None:
+            return None
+        case _:
+            return str(value)
+
+
+def _find_origin(path: tuple[str, ...], origins: Sequence[Origin]) -> str:
+    """The origin of a value. Several origins may each state a part of a mapping, such as the thresholds."""
+    names = [origin.name for origin in origins if _states(origin.values, path)]
+    return (" and ".join(names) if path == ("thresholds",) else names[0]) if names else DEFAULT
+
+
+def _states(values: object, path: Sequence[str]) -> bool:
+    if not path:
+        return True
+    if not isinstance(values, Mapping):
+        return False
+    step, *rest = path
+    return any(_states(value, rest) for name, value in values.items() if source_name(str(name)) == source_name(step))

@@ -1,0 +1,60 @@
+"""The settings of webhook senders."""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidatorFunctionWrapHandler
+
+from service.deliveries.delivery import source_name
+from service.lifecycle.nearest import did_you_mean
+from service.providers import PROVIDERS
+from service.rules.validation import MISSING, Found, refusal
+from service.settings.faults import NESTING, explain
+
+_SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+_Secret = Annotated[SecretStr, Field(min_length=1)]
+
+
+class SourceSettings(BaseModel):
+    """One webhook sender."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: str = ""
+    secret: _Secret
+    previous_secret: _Secret | None = None
+
+
+def read_sources(value: Any, handler: ValidatorFunctionWrapHandler) -> dict[str, SourceSettings]:
+    """Read the sources by their normal names, each with its provider. Report the faults of all sources at once."""
+    found = [fault for name, source in value.items() for fault in _find_unknown(name, source)]
+    try:
+        sources: dict[str, SourceSettings] = handler(value)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+        found += [(details["loc"], explain(details, SourceSettings.model_fields, ("sources",))) for details in errors]
+        raise refusal(_without_consequences(found)) from None
+    if found:
+        raise refusal(found)
+    named = ((source_name(written), source) for written, source in sources.items())
+    return {name: source.model_copy(update={"provider": source.provider.lower() or name}) for name, source in named}
+
+
+def _find_unknown(written: str, source: object) -> Iterator[Found]:
+    """Find a wrong name of a source, or an unknown provider."""
+    name = source_name(written)
+    if not _SOURCE_NAME.fullmatch(name):
+        yield (), f"expected source names of letters, digits and _, got {written!r}"
+        return
+    stated = source.get("provider") if isinstance(source, dict) else None
+    provider = str(stated or name).lower()
+    if provider not in PROVIDERS:
+        expected = f"expected one of {', '.join(sorted(PROVIDERS))}, got {provider!r}"
+        yield (name, "provider"), "; ".join(filter(None, (expected, did_you_mean(provider, PROVIDERS))))
+
+
+def _without_consequences(found: list[Found]) -> list[Found]:
+    """Leave out that a secret is missing if another name for it is misspelt."""
+    suggested = {path[:-1] for path, problem in found if problem.endswith(f"{NESTING}SECRET?")}
+    return [one for one in found if not (one[1] == MISSING and one[0][:-1] in suggested)]

@@ -1,0 +1,152 @@
+"""`loopgauge check-config` reports every fault of the configuration, or shows what is in force without secrets."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.settings import Settings
+from service.settings.shown import mask_password
+from tests.support.commands import invoke
+from tests.support.rules_files import BETS
+
+
+@pytest.fixture(autouse=True)
+def _empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def shown(**variables: str) -> dict[str, tuple[Any, str]]:
+    """The value and the origin of each setting."""
+    document = json.loads(invoke("check-config", "--json", **variables).stdout)
+    return {
+        each["setting"].removeprefix("LOOPGAUGE_"): (each["value"], each["origin"]) for each in document["settings"]
+    }
+
+
+def test_each_setting_in_force_is_shown_with_its_value_and_origin(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LOOPGAUGE_PORT=9000\nLOOPGAUGE_HOST=localhost\n")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "LOOPGAUGE_SOURCES__ACME__SECRET").write_text("hush")
+    settings = shown(
+        SECRETS_DIR=str(tmp_path / "secrets"), PORT="9001", SOURCES__ACME__PROVIDER="github", WINDOWS="1w, 2 weeks"
+    )
+    assert settings["PORT"] == ("9001", "environment")
+    assert settings["HOST"] == ("localhost", ".env")
+    assert settings["SOURCES__ACME__SECRET"] == ("set", "secrets directory")
+    assert settings["SOURCES__ACME__PROVIDER"] == ("github", "environment")
+    assert settings["SOURCES__ACME__PREVIOUS_SECRET"] == (None, "default")
+    assert settings["WINDOWS"] == ("7d,14d", "environment")
+    assert settings["SPOOL"] == ("true", "default")
+
+
+def test_thresholds_name_every_origin_that_states_a_part_of_them(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text('LOOPGAUGE_THRESHOLDS={"a": "1w"}\n')
+    assert shown(THRESHOLDS__B="36h")["THRESHOLDS"] == ('{"a": "7d", "b": "36h"}', "environment and .env")
+
+
+def test_every_setting_is_shown() -> None:
+    names = {name.split("__")[0].lower() for name in shown(SOURCES__GITHUB__SECRET="x")}
+    assert names == set(Settings.model_fields)
+
+
+def test_no_secret_is_shown() -> None:
+    secrets = {
+        "DATABASE_URL": "postgresql://u:hush@db/x",
+        "SOURCES__GITHUB__SECRET": "hush",
+        "SOURCES__GITHUB__PREVIOUS_SECRET": "hush",
+        "API_TOKENS__READ": "hush",
+        "API_TOKENS__WRITE": "hush",
+        "API_TOKENS__ADMIN": "hush",
+        "METRICS_TOKEN": "hush",
+    }
+    for arguments in (["check-config"], ["check-config", "--json"]):
+        for more in ({}, {"PORT": "http"}):
+            ended = invoke(*arguments, **secrets, **more)
+            assert "hush" not in ended.stdout + ended.stderr
+    document = json.loads(invoke("check-config", "--json", **secrets).stdout)
+    assert {each["setting"].removeprefix("LOOPGAUGE_") for each in document["settings"] if each["secret"]} == set(
+        secrets
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("postgresql://u:hush@db:5432/x", "postgresql://u:***@db:5432/x"),
+        ("postgres://u:hu@sh/hush@db/x", "postgres://u:***@db/x"),
+        ("postgresql://u:hu\nsh@db/x", "postgresql://u:***@db/x"),
+        ("postgresql://u@db/x", "postgresql://u@db/x"),
+        ("postgresql://db:5432/x", "postgresql://db:5432/x"),
+        ("postgresql:///x?host=/run&user=u&password=hush&a=b", "postgresql:///x?host=/run&user=u&password=***&a=b"),
+        ("postgresql://u@db/x?sslpassword=hush", "postgresql://u@db/x?sslpassword=***"),
+    ],
+)
+def test_the_password_of_a_database_url_is_masked(url: str, masked: str) -> None:
+    assert mask_password(url) == masked
+
+
+def test_the_faults_of_settings_and_rules_are_reported_together(tmp_path: Path) -> None:
+    (tmp_path / "bets.yaml").write_text(BETS.replace("label: bet", "lable: bet"))
+    ended = invoke("check-config", RULES="bets.yaml", THRESHOLD="7d", PORT="http")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.splitlines() == [
+        "loopgauge: 3 faults",
+        "LOOPGAUGE_THRESHOLD is not a setting; did you mean LOOPGAUGE_THRESHOLDS?",
+        "LOOPGAUGE_PORT: expected a whole number, got 'http'",
+        "bets.yaml:4:30: rule 1 'a bet', when.lable: lable is not a condition; did you mean label?",
+        "docs/settings.md describes settings",
+        "docs/rules.md describes rules files",
+    ]
+
+
+def test_the_faults_are_in_the_json(tmp_path: Path) -> None:
+    (tmp_path / "bets.yaml").write_text("colour: red")
+    ended = invoke("check-config", "--json", RULES="bets.yaml", THRESHOLD="7d")
+    document = json.loads(ended.stdout)
+    assert (ended.returncode, document["valid"], document["settings"]) == (1, False, [])
+    [fault] = document["faults"]
+    assert fault == {
+        "setting": "LOOPGAUGE_THRESHOLD",
+        "message": "is not a setting; did you mean LOOPGAUGE_THRESHOLDS?",
+    }
+    [fault] = document["rules"]["faults"]
+    assert (fault["file"], fault["line"], fault["path"]) == ("bets.yaml", 1, "colour")
+
+
+def test_a_valid_configuration_is_printed_as_a_table_with_the_number_of_rules(tmp_path: Path) -> None:
+    (tmp_path / "bets.yaml").write_text(BETS)
+    ended = invoke("check-config", RULES="bets.yaml", SOURCES__GITHUB__SECRET="s3cret")
+    lines = ended.stdout.splitlines()
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert lines[0].split() == ["from", "setting", "value"]
+    assert ["environment", "LOOPGAUGE_RULES", "bets.yaml"] in [line.split() for line in lines]
+    assert lines[-2].endswith(" rules: bets.yaml and the rules that it extends")
+    assert lines[-1] == "no faults"
+
+
+@pytest.mark.parametrize(
+    ("variables", "warning"),
+    [
+        ({}, "no source is configured: every webhook is refused"),
+        ({"SOURCES__GITHUB__SECRET": "change-me"}, "LOOPGAUGE_SOURCES__GITHUB__SECRET has the value of the examples"),
+        ({"SOURCES__GITHUB__SECRET": "s3cret", "HOST": "0.0.0.0"}, "listens on 0.0.0.0 without a read token"),
+    ],
+)
+def test_settings_that_are_probably_not_intended_are_warnings(variables: dict[str, str], warning: str) -> None:
+    ended = invoke("check-config", **variables)
+    assert ended.returncode == 0
+    assert warning in ended.stderr
+    [told] = json.loads(invoke("check-config", "--json", **variables).stdout)["warnings"]
+    assert warning in told
+
+
+def test_a_service_with_wrong_settings_prints_every_fault_and_does_not_start() -> None:
+    ended = invoke("serve", PORT="http", THRESHOLD="7d")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.splitlines() == [
+        "loopgauge: 2 settings are wrong; docs/settings.md describes all settings",
+        "LOOPGAUGE_THRESHOLD is not a setting; did you mean LOOPGAUGE_THRESHOLDS?",
+        "LOOPGAUGE_PORT: expected a whole number, got 'http'",
+    ]
