@@ -40,7 +40,7 @@ def find_unknown(names: Iterable[str]) -> Iterator[SettingFault]:
 
 
 def _variables() -> list[str]:
-    """All settings without their prefix. Of the sources, those that have the name of a provider."""
+    """All settings without their prefix. The list has the variables of sources that are named after a provider."""
     nested = {"sources", "api_tokens"}
     flat = [name for name in Settings.model_fields if name not in nested]
     tokens = [f"api_tokens{NESTING}{name}" for name in ApiTokens.model_fields]

@@ -1,4 +1,4 @@
-"""Where settings come from: arguments, the environment, the file `.env`, and the files of a directory of secrets."""
+"""The origins of settings: arguments, the environment, the file `.env`, and the files of a directory of secrets."""
 
 import os
 from collections.abc import Iterator, Mapping

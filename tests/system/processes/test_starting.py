@@ -81,7 +81,7 @@ def test_without_a_source_the_service_says_how_to_configure_one(database_url: st
 def test_a_wrong_setting_stops_the_start_with_one_line() -> None:
     ended = run_command("serve", PORT="http")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith("loopgauge: LOOPGAUGE_PORT: expected a valid integer")
+    assert ended.stderr.startswith("loopgauge: LOOPGAUGE_PORT: expected a whole number")
     assert ended.stderr.count("\n") == 1
 
 
