@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import time
 import tracemalloc
 from collections.abc import Mapping, Sequence
@@ -724,3 +725,26 @@ def test_an_event_that_is_accepted_on_receipt_is_always_understood_later(event: 
     except UnreadableDelivery:
         return
     assert observe(HTTPMessage(dict(kept.headers), kept.body)) == observe(message)
+
+
+@pytest.mark.parametrize(
+    ("event", "field", "question"),
+    [
+        (ours("clasified"), "type", "did you mean dev.loopgauge.experiment.classified?"),
+        (ours("conclude"), "type", "did you mean dev.loopgauge.experiment.concluded?"),
+        (ours("classified", {"failure_category": "inteligent"}), "data.failure_category", "did you mean intelligent?"),
+        (ours("concluded", {"outcome": "fail"}), "data.outcome", "did you mean failed?"),
+        (ours("described", {"risk": "Blod"}), "data.risk", "did you mean bold?"),
+        (ours("signalled", {"result": "sucess"}), "data.result", "did you mean success?"),
+    ],
+)
+def test_the_refusal_of_a_misspelt_word_proposes_the_nearest_word(event: CloudEvent, field: str, question: str) -> None:
+    with pytest.raises(InvalidEvent, match=f"expected one of .*{re.escape(question)}") as refused:
+        observe(to_structured_event(event))
+    assert refused.value.field == field
+
+
+def test_an_unknown_word_that_is_near_no_word_gets_no_question() -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        observe(to_structured_event(ours("pivoted")))
+    assert "did you mean" not in refused.value.problem
