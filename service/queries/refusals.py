@@ -17,6 +17,9 @@ from service.storage import events
 from service.storage.database import Connection
 from service.storage.events import Origin
 
+# The judgement of one comment folds its experiment several times.
+_MOST_JUDGED = 200
+
 Origins = Mapping[tuple[Ref, UUID], Sequence[Origin]]
 
 
@@ -76,19 +79,21 @@ async def futile_commands(connection: Connection, deliveries: Collection[UUID]) 
     except UnreadableEvent:
         # A newer release wrote an event about one of the subjects. The deliveries can still be listed.
         return {}
+    latest = sorted(stated, key=lambda delivery: stated[delivery][0].occurred_at, reverse=True)[:_MOST_JUDGED]
     judged = {
-        delivery: [reason for comment in _comments(brought) for reason in _judge(surroundings, comment)]
-        for delivery, brought in stated.items()
+        delivery: [reason for comment in _comments(stated[delivery]) for reason in _judge(surroundings, comment)]
+        for delivery in latest
     }
     return {delivery: reasons for delivery, reasons in judged.items() if reasons}
 
 
 def _comments(commanded: Iterable[LifecycleEvent]) -> list[list[LifecycleEvent]]:
-    """Group the events of commands by comment."""
+    """Group the events of commands by comment, and return the latest comments."""
     comments: dict[tuple[Ref, datetime], list[LifecycleEvent]] = {}
     for event in commanded:
         comments.setdefault((event.subject, event.occurred_at), []).append(event)
-    return list(comments.values())
+    latest = sorted(comments, key=lambda comment: comment[1], reverse=True)[:_MOST_JUDGED]
+    return [comments[comment] for comment in latest]
 
 
 def _judge(surroundings: Surroundings, comment: Sequence[LifecycleEvent]) -> list[str]:
@@ -109,12 +114,15 @@ def _served(surroundings: Surroundings, subject: Ref) -> frozenset[Ref]:
 
 def _judge_for(surroundings: Surroundings, root: Ref, comment: Collection[LifecycleEvent]) -> list[str]:
     relatives = {root, *surroundings.graph.descendants(root)}
-    every = [event for relative in relatives for event in surroundings.events.get(relative, ())]
+    stated: dict[Ref, list[LifecycleEvent]] = {
+        subject: [event for event in surroundings.events.get(subject, ()) if not isinstance(event, Refused)]
+        for subject in relatives
+    }
+    every = [event for of_one in stated.values() for event in of_one]
 
     def fold(keep: Keep) -> Experiment | None:
-        kept = {subject: list(filter(keep, told)) for subject, told in surroundings.events.items()}
-        known = any(not isinstance(event, Refused) for relative in relatives for event in kept.get(relative, ()))
-        return replace(surroundings, events={root: [], **kept}).fold(root) if known else None
+        kept = {subject: list(filter(keep, of_one)) for subject, of_one in stated.items()}
+        return replace(surroundings, events=kept).fold(root) if any(kept.values()) else None
 
     return find_futility(comment, every, fold)
 

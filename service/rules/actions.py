@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, time
+from hashlib import sha256
 from typing import assert_never
 
 from service.deliveries.decoding import shorten
@@ -81,10 +82,12 @@ def _refuse_label(
     """
     if not isinstance(action, DeclareAction) or action.derived or _channel_of(rule) != "label" or not value.strip():
         return None
+    # A label with an @ may contain an account or an e-mail address: neither show nor store it.
+    named = label.lower() if "@" not in label else sha256(label.lower().encode()).hexdigest()
     shown = f"label `{shorten(label)}`" if "@" not in label else "a label"
     reason = f"{shown}: {FIELDS[action.field].refusal(value)}"
     overheard, removed = observation.kind == "seen", observation.kind in _REMOVALS
-    return Refused(observation.subject, observation.at, "label", reason, overheard, label.lower(), removed)
+    return Refused(observation.subject, observation.at, "label", reason, overheard, named, removed)
 
 
 def _make_declaration(

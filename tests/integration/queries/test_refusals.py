@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from click import unstyle
+from sqlalchemy import Text, cast, select
 
 from service.lifecycle.references import Ref
 from service.presentation.explanation import explanation_answer
 from service.presentation.explanation_text import explanation_text
 from service.queries.explain import explain
 from service.storage.database import Database
+from service.storage.tables import events
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, changed
 from tests.support.payloads import Ticket
 from tests.support.road import TERMS, all_experiments, api, deliver, read_deliveries
@@ -188,6 +190,9 @@ async def test_no_answer_quotes_an_account(database: Database) -> None:
     assert len(shown) == len(texts) + 1
     assert "jane" not in words_of(shown)
     assert "jane" not in words_of([row.reason for row in await read_deliveries(database)])
+    async with database.transaction() as connection:
+        stored = await connection.scalars(select(cast(events.c.data, Text)).where(events.c.kind == "refused"))
+    assert not [data for data in stored if "jane" in data]
 
 
 async def test_a_refused_command_changes_no_experiment_and_no_metric(database: Database) -> None:
