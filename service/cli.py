@@ -8,6 +8,7 @@ import click
 
 from service.commands.help_group import HelpGroup
 
+_BY_HAND = "Record an event by hand"
 _SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Run it": {
         "demo": "Run the service with a simulated organisation.",
@@ -22,6 +23,17 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Find out why": {
         "deliveries": "List, show and retry webhook deliveries.",
         "explain": "Explain an experiment: its events and its metrics.",
+    },
+    _BY_HAND: {
+        "propose": "Make an item an experiment.",
+        "start": "Record that the work on an experiment began.",
+        "signal": "Record a result of an experiment.",
+        "conclude": "Conclude an experiment, with its outcome.",
+        "classify": "Classify the failure of an experiment.",
+        "share": "Record that what was learnt is written up.",
+        "reopen": "Continue an experiment that was concluded.",
+        "ship": "Record that the result reached production.",
+        "exclude": "Leave an experiment out of the metrics.",
     },
     "Change what counts": {
         "rules": "Check and try rules.",
@@ -42,6 +54,10 @@ class Commands(HelpGroup):
     def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.commands:
             return None
+        if cmd_name in _SECTIONS[_BY_HAND]:
+            from service.commands.acts import act_command
+
+            return act_command(cmd_name)
         name = cmd_name.replace("-", "_")
         command = getattr(import_module(f"service.commands.{name}"), name)
         return command if isinstance(command, click.Command) else None
