@@ -9,6 +9,7 @@ from service.presentation.explanation import ExplanationAnswer, FigureAnswer
 
 _MERGED = ("team", "window", "q", "experiment", "url")
 _WITHHELD = "withheld"
+_MEDIAN = "0.5"
 _Group: TypeAlias = Sequence[FigureAnswer]
 
 
@@ -96,21 +97,18 @@ def _membership(group: _Group) -> str:
 
 
 def _quantiles(group: _Group) -> str:
+    """The experiment's own duration, and the median in each window. The other quantiles are in the JSON document."""
     own = group[0].own
     whose = "no answer of its own yet" if own is None else f"its own {measure_duration(own)}"
-    windows: dict[str, list[FigureAnswer]] = {}
-    for figure in group:
-        windows.setdefault(figure.labels["window"], []).append(figure)
-    return f"{whose}; median, p75, p90: {_join(_in_one_window(*one) for one in windows.items())}"
+    medians = _join(map(_median, (figure for figure in group if figure.labels["q"] == _MEDIAN)))
+    return f"{whose}; median {medians}"
 
 
-def _in_one_window(window: str, figures: Sequence[FigureAnswer]) -> str:
-    sample = figures[0].sample
-    size = f" (of {sample.count})" if sample else ""
-    if all(map(_is_withheld, figures)):
-        return f"{window} withheld{size}"
-    values = (measure_duration(figure.value) if figure.value is not None else "not reached" for figure in figures)
-    return f"{window} {' / '.join(values)}{size}"
+def _median(figure: FigureAnswer) -> str:
+    sample = f" (of {figure.sample.count})" if figure.sample else ""
+    if figure.value is not None:
+        return f"{_window(figure)}{measure_duration(figure.value)}{sample}"
+    return f"{_window(figure)}{_WITHHELD if _is_withheld(figure) else 'not reached'}{sample}"
 
 
 def _moment(figure: FigureAnswer) -> str:

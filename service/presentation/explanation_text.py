@@ -127,14 +127,19 @@ def _timeline(steps: Sequence[StepAnswer], width: int) -> Iterator[str]:
             continue
         after = _signed(step.at - before) if before else ""
         said = step.said_by.words if step.said_by else ""
-        yield _fit(f"{name}  {_time(step.at)}  {after:11}", [said, *step.remark.split(", ")], width)
+        yield _fit(f"{name} {_time(step.at)} {after:12}", [said, *_remarks(step)], width)
         before = step.at
+
+
+def _remarks(step: StepAnswer) -> Sequence[str]:
+    # The head already shows the outcome, which is the first remark about the answer.
+    return step.remark.split(", ")[1 if step.step == "answer" else 0 :]
 
 
 def _fit(start: str, parts: Iterable[str], width: int) -> str:
     """The start of a line, and as many of the parts as fit. The first part is cut if it is too wide itself."""
     first, *more = list(filter(None, parts)) or [""]
-    line = _cut(f"{start}  {first}", width)
+    line = _cut(f"{start} {first}", width)
     for part in more:
         if len(line) + len(part) + len(", ") > width:
             break
@@ -143,7 +148,7 @@ def _fit(start: str, parts: Iterable[str], width: int) -> str:
 
 
 def _signed(span: timedelta) -> str:
-    """The time since the step before in at most 11 characters, such as `+2 d 20 h`; negative if the step is earlier."""
+    """The time since the step before in at most 12 characters, such as `+2 d 20 h`; negative if the step is earlier."""
     minutes = int(abs(span).total_seconds() / 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

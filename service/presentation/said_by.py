@@ -94,7 +94,11 @@ def _words(channel: Channel, label: str, rule: str) -> str:
             return "by API"
         case "inferred":
             return _by_rule(rule).replace("by ", "inferred from the ", 1) if rule else "inferred"
-        case "type" | "branch" | "rule":
+        case "type":
+            return "by issue type"
+        case "branch":
+            return "by branch name"
+        case "rule":
             return _by_rule(rule)
 
 

@@ -61,11 +61,11 @@ async def test_a_failed_experiment_has_six_lines_at_most_and_each_says_who_said_
         "concluded: failed (intelligent) after 4 days 1 hour, threshold 14 days: within",
     ]
     assert section(written, "timeline (UTC)") == [
-        "  idea          2026-03-02 09:00               by creation (github)",
-        "  start         2026-03-02 16:00  +7 h         by assignment (github)",
-        "  first result  2026-03-04 09:00  +1 d 17 h    by a run that failed (github)",
-        "  answer        2026-03-06 10:00  +2 d 1 h     by closing (github)",
-        "  shared        2026-03-08 09:00  +1 d 23 h    by comment (github)",
+        "  idea         2026-03-02 09:00              by creation (github)",
+        "  start        2026-03-02 16:00 +7 h         by assignment (github)",
+        "  first result 2026-03-04 09:00 +1 d 17 h    by a run that failed (github)",
+        "  answer       2026-03-06 10:00 +2 d 1 h     by closing (github)",
+        "  shared       2026-03-08 09:00 +1 d 23 h    by comment (github)",
     ]
     in_force = section(written, "in force")
     assert "  outcome   failed, by label outcome:failed (github), since 2026-03-06 09:00" in in_force
@@ -158,7 +158,7 @@ async def test_a_step_before_the_step_before_it_has_a_negative_time_and_the_stag
     late = replace(ISSUE, created_at=at(3))
     await deliver(database, late.opened(), late.commented("/experiment start", at(2)))
     shown = await answer(database)
-    assert any(line.startswith("  start         2026-03-02 09:00  -1 d") for line in text(shown).splitlines())
+    assert any(line.startswith("  start        2026-03-02 09:00 -1 d ") for line in text(shown).splitlines())
     assert "the stage idea to start is left out: it ends before it begins" in shown.not_counted
     [start] = [one for one in shown.timeline if one.step == "start"]
     assert (start.after, start.remark) == (None, "earlier than the step before")
