@@ -187,6 +187,10 @@ def test_the_links_inside_the_runbook_lead_to_sections() -> None:
     assert set(linked) <= anchors
 
 
+def test_no_unit_test_expects_the_text_of_an_error() -> None:
+    assert not [file.name for file in _UNIT_TESTS if "error expanding" in file.read_text()]
+
+
 def _expectations(name: str) -> list[int]:
     """Return how many alerts each unit test of this alert expects."""
     cases = (case for file in _UNIT_TESTS for case in yaml.safe_load(file.read_text())["tests"])
