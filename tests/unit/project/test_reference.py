@@ -9,6 +9,8 @@ import pytest
 
 from service.api.http.problems import PROBLEMS
 from service.cli import main
+from service.lifecycle.acts import ACTS
+from service.lifecycle.fields import DATA_PROPERTIES
 from tests.support.documents import read_page
 from tests.support.paths import REPOSITORY
 from tests.support.reference import fill, openapi, pages
@@ -66,6 +68,16 @@ def test_the_page_describes_every_parameter_of_the_list_of_experiments_and_no_ot
     assert {name for row in rows for name in re.findall(r"\w+", row)} | {"limit", "cursor"} == declared
 
 
+@pytest.mark.parametrize("name", ["state", "outcome", "failure_category"])
+def test_the_page_lists_every_value_of_a_filter_and_no_other(name: str) -> None:
+    document = openapi()
+    [parameter] = [one for one in document["paths"]["/experiments"]["get"]["parameters"] if one["name"] == name]
+    declared = parameter["schema"]["anyOf"][0]
+    values = declared.get("enum") or document["components"]["schemas"][declared["$ref"].rpartition("/")[2]]["enum"]
+    [meaning] = re.findall(rf"^\| `{name}` \| (.*) \|$", _API, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", meaning) == values
+
+
 def test_the_messages_that_troubleshooting_quotes_exist() -> None:
     files = [path for room in ("service", "dashboards") for path in (REPOSITORY / room).rglob("*.py")]
     sources = " ".join(" ".join(path.read_text().split()) for path in files)
@@ -74,3 +86,10 @@ def test_the_messages_that_troubleshooting_quotes_exist() -> None:
     phrases = {part.strip() for part in quoted if len(part.split()) > 1}
     assert len(phrases) > 5
     assert {phrase for phrase in phrases if phrase not in sources} == set()
+
+
+def test_the_page_about_cloudevents_lists_every_act_and_every_property_and_no_other() -> None:
+    rows = dict(re.findall(r"^\| `(type|data)` \| (.*) \|$", read_page("sources/cloudevents.md"), re.MULTILINE))
+    words = {name: re.findall(r"`(\w+)`", meaning) for name, meaning in rows.items()}
+    assert words["type"] == list(ACTS)
+    assert set(words["data"]) == {"result", "links", *(data.name for data in DATA_PROPERTIES.values())}
