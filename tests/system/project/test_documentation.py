@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from service.providers import PROVIDERS
 from tests.support.documents import PAGES, Block, blocks, example
 from tests.support.paths import DASHBOARDS, REPOSITORY
 from tests.support.prometheus import tool
@@ -19,9 +20,7 @@ from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 _DOCUMENTED = "127.0.0.1:8080"
 _TOKENS = {"API_TOKENS__WRITE": "change-me-as-well", "API_TOKENS__ADMIN": "for-an-administrator"}
-_SECRETS = {
-    f"SOURCES__{name}__SECRET": "change-me" for name in ("GITHUB", "GITLAB", "JIRA", "CIRCLECI", "BUILDKITE", "JENKINS")
-}
+_SECRETS = {f"SOURCES__{name.upper()}__SECRET": "change-me" for name in PROVIDERS if name != "cloudevents"}
 _RUN = {"run", "run with"}
 _WITH_COMMANDS = [page for page in PAGES if any(_RUN & block.marks.keys() for block in blocks(page))]
 

@@ -1,4 +1,4 @@
-"""The pages about metrics and settings document exactly the metrics and the settings that the service has."""
+"""The pages about metrics, settings and sources document exactly those that the service has."""
 
 import re
 from collections.abc import Iterator
@@ -10,11 +10,13 @@ from pydantic import BaseModel
 from service.metrics import METRICS
 from service.metrics.excluded import KNOWN, OTHER_REASONS
 from service.metrics.view import View
+from service.providers import PROVIDERS
 from service.settings import PREFIX, ApiTokens, Settings, SourceSettings, given_alone
 from service.telemetry import Telemetry
 from tests.support import catalogue
 from tests.support.builders import at, terms
 from tests.support.documents import read_page
+from tests.support.paths import DOCS
 
 METRICS_PAGE = read_page("metrics.md")
 SETTINGS_PAGE = read_page("settings.md")
@@ -46,6 +48,18 @@ def test_the_page_states_the_default_of_every_setting_whose_default_is_plain() -
     assert {"windows", "port", "spool", "raw_retention"} <= plain
     stated, defaults = given_alone(**{name: documented[name] for name in plain}), given_alone()
     assert {name: getattr(stated, name) for name in plain} == {name: getattr(defaults, name) for name in plain}
+
+
+def test_each_provider_has_a_page_with_the_same_sections_and_there_is_no_other_page() -> None:
+    pages = {page.stem: page.read_text() for page in (DOCS / "sources").glob("*.md") if page.stem != "README"}
+    assert pages.keys() == PROVIDERS.keys()
+    sections = {name: set(re.findall("^## (.*)$", text, re.MULTILINE)) for name, text in pages.items()}
+    expected = {"Connect it", "Limits", "A worked delivery", "See that it arrived"}
+    assert {name: expected - found for name, found in sections.items() if expected - found} == {}
+
+
+def test_the_index_of_sources_links_every_page() -> None:
+    assert set(re.findall(r"\]\((\w+)\.md\)", read_page("sources/README.md"))) == PROVIDERS.keys()
 
 
 def _setting_rows() -> Iterator[tuple[str, str]]:
