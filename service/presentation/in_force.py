@@ -47,14 +47,14 @@ _NAMES: Mapping[FieldName, Field] = {
     "title": "title",
     "url": "url",
 }
-# The advice to declare a field. The labels are those of the default rules.
-_REMEDIES: Mapping[Field, str] = {
+REMEDIES: Mapping[Field, str] = {
     "outcome": "add the label outcome:failed, or comment /experiment conclude failed",
     "failure_category": "add the label failure:intelligent, or comment /experiment classify intelligent",
     "team": "add the label team:search, or comment /experiment team search",
     "risk": "add the label risk:bold, or comment /experiment bold",
     "learning_url": "add the label learning:shared, or comment /experiment share",
 }
+"""How to declare each field, with the labels of the default rules."""
 
 
 class StatementAnswer(BaseModel):
@@ -107,7 +107,7 @@ def _undeclared_fields(explained: ExplainedExperiment) -> Iterator[Field]:
 
 
 def _undeclared(field: Field) -> FieldAnswer:
-    return FieldAnswer(field=field, value=None, since=None, said_by=None, overrules=[], remark=_REMEDIES[field])
+    return FieldAnswer(field=field, value=None, since=None, said_by=None, overrules=[], remark=REMEDIES[field])
 
 
 def _answer(field: FieldInForce, origins: Mapping[LifecycleEvent, Origin]) -> FieldAnswer:
@@ -115,7 +115,7 @@ def _answer(field: FieldInForce, origins: Mapping[LifecycleEvent, Origin]) -> Fi
     statement = _statement(stated, origins) if stated else None
     remark = "takes effect when the experiment is concluded" if field.waits else ""
     if field.value in (Outcome.UNDECLARED, FailureCategory.UNCLASSIFIED):
-        remark = _REMEDIES[name]
+        remark = REMEDIES[name]
     return FieldAnswer(
         field=name,
         value=field.value,

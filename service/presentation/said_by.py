@@ -15,10 +15,9 @@ from service.lifecycle.events import (
     Started,
     Withdrawn,
 )
+from service.rules.apply import COMMANDED, STATED
 from service.storage.events import Origin
 
-# The name that stands for a rule if a CloudEvent, or an event by hand, states the event itself.
-_STATED = "stated"
 # The default rules are named after their effect and its cause, such as `concluded by closing`.
 _CAUSE = re.compile(
     r"(?:proposed|started|signalled|concluded|abandoned|shipped|shared|outcome|failure category|team|risk|experiment)"
@@ -34,6 +33,8 @@ _CHANNELS: Mapping[DeclarationChannel, Channel] = {
     "api": "api",
     "derived": "inferred",
 }
+# The names that stand for a rule if a person states an event in a comment, or with the API.
+_NAMELESS: Mapping[str, Channel] = {COMMANDED: "comment", STATED: "api"}
 SAID_BY: dict[str, Any] = {
     "channel": "rule",
     "label": "",
@@ -81,7 +82,7 @@ def _channel(event: LifecycleEvent, rule: str) -> Channel:
         case Started(commanded=True) | Concluded(commanded=True) | Reopened(commanded=True):
             return "comment"
         case _:
-            return "api" if rule == _STATED else "rule"
+            return _NAMELESS.get(rule, "rule")
 
 
 def _words(channel: Channel, label: str, rule: str) -> str:

@@ -1,21 +1,20 @@
 """The metrics that count one experiment: the value of each sample, and the experiment's part in it."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 
 from service.lifecycle.experiment import Experiment
-from service.lifecycle.stages import Stage
-from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.lifecycle.teams import is_team_name
-from service.metrics import METRICS, latency, risk
-from service.metrics.cohort import STAGES, Cohort
+from service.metrics import METRICS
+from service.metrics.cohort import Cohort
 from service.metrics.estimators import QUANTILES
 from service.metrics.repeated import count_repeats, find_repeats
 from service.metrics.terms import Terms
 from service.metrics.view import NO_TEAM, ORGANISATION, OTHER_TEAMS, View, teams_with_rows, without_organisation
+from service.queries.samples import SAMPLED, SURVIVAL_QUANTILE, SURVIVAL_SHARE, own_duration
 from service.storage import experiments
 from service.storage.database import Connection
 
@@ -26,8 +25,6 @@ _OMITTED = ("_bucket", "_gsum", "threshold_seconds", "forgotten_after_seconds", 
 _WORST = "loopgauge_experiment_overdue_age_seconds"
 _REPEATED = "loopgauge_repeated_experiments"
 _EXCLUDED = "loopgauge_excluded"
-_SURVIVAL_QUANTILE = "loopgauge_idea_to_answer_survival_quantile_seconds"
-_SURVIVAL_SHARE = "loopgauge_survival_answered_by_threshold_ratio"
 
 Kind = Literal["count", "share", "duration", "time"]
 _Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
@@ -134,15 +131,15 @@ class _Contributions:
             name, labels = key[0], dict(key[1])
             if name == _REPEATED:
                 own = repeats[labels["window"]]  # noqa: PLW2901 - the titles of other experiments count too
-            if name == _SURVIVAL_SHARE:
+            if name == SURVIVAL_SHARE:
                 yield from self._survival_quantiles(labels)
-            if (own or name in _SAMPLED) and name != _SURVIVAL_QUANTILE:
+            if (own or name in SAMPLED) and name != SURVIVAL_QUANTILE:
                 yield key, own
 
     def _survival_quantiles(self, labels: Mapping[str, str]) -> Iterator[tuple[_Key, float]]:
         """The quantiles of the survival curve. A view of one open experiment has none, although it is in the sample."""
         for q in QUANTILES:
-            yield (_SURVIVAL_QUANTILE, (*labels.items(), ("q", str(q)))), 0.0
+            yield (SURVIVAL_QUANTILE, (*labels.items(), ("q", str(q)))), 0.0
 
     def _repeats(self) -> Counter[str]:
         """How often this experiment's idea started again, by window."""
@@ -164,7 +161,7 @@ class _Contributions:
             return Contribution(name, labels, kind, own, own, remark=remark)
         if name == _REPEATED:
             return Contribution(name, labels, kind, self._count_row_repeats(labels["window"]), own)
-        if name in _SAMPLED:
+        if name in SAMPLED:
             return self._sampled(key, kind)
         if "experiment" in labels and key not in self._values:
             return Contribution(name, labels, kind, None, own, remark="not among the listed experiments of the team")
@@ -179,7 +176,7 @@ class _Contributions:
 
     def _sampled(self, key: _Key, kind: Kind) -> Contribution:
         name, labels = key[0], dict(key[1])
-        population, parts = _SAMPLED[name]
+        population, parts = SAMPLED[name]
         cohort = self._populations[population][labels["window"]]
         own_cohort = self._own_populations[population][labels["window"]]
         (counted, sample), (own_counted, own_sample) = (
@@ -191,7 +188,7 @@ class _Contributions:
             labels,
             kind,
             value,
-            _own_duration(name, labels, own_cohort),
+            own_duration(name, labels, own_cohort),
             None if counted is None else Part(counted, bool(own_counted)),
             Part(sample, bool(own_sample)),
             "" if value is not None else self._why_withheld(sample),
@@ -225,58 +222,3 @@ def _kind(name: str) -> Kind:
     if name.endswith("_timestamp_seconds"):
         return "time"
     return "duration" if name.endswith("_seconds") else "count"
-
-
-def _own_duration(name: str, labels: Mapping[str, str], own: Cohort) -> float | None:
-    """The experiment's own duration in a sample of durations."""
-    match name:
-        case "loopgauge_stage_quantile_seconds":
-            return own.durations(_STAGES[labels["stage"]])[0]
-        case "loopgauge_pickup_quantile_seconds":
-            return risk.waits_before_start(own, _RISKS[labels["risk"]])[0]
-        case "loopgauge_idea_to_answer_survival_quantile_seconds":
-            return next(iter(own.durations("idea_to_answer")), None)
-        case _:
-            return None
-
-
-_STAGES: Mapping[str, Stage] = {stage: stage for stage in STAGES}
-_RISKS: Mapping[str, Risk | None] = {**{one.value: one for one in Risk}, risk.UNDECLARED: None}
-
-_Parts: TypeAlias = Callable[[Cohort, Mapping[str, str], Terms], tuple[int | None, int]]
-
-
-def _category(cohort: Cohort, labels: Mapping[str, str], _: Terms) -> tuple[int | None, int]:
-    return cohort.failures[FailureCategory(labels["category"])], len(cohort)
-
-
-def _abandoned(cohort: Cohort, _labels: Mapping[str, str], _terms: Terms) -> tuple[int | None, int]:
-    return cohort.outcomes[Outcome.ABANDONED], len(cohort)
-
-
-def _within(cohort: Cohort, _: Mapping[str, str], terms: Terms) -> tuple[int | None, int]:
-    return latency.within_threshold(cohort, terms)
-
-
-def _stage(cohort: Cohort, labels: Mapping[str, str], _: Terms) -> tuple[int | None, int]:
-    return None, len(cohort.durations(_STAGES[labels["stage"]]))
-
-
-def _waits(cohort: Cohort, labels: Mapping[str, str], _: Terms) -> tuple[int | None, int]:
-    return None, len(risk.waits_before_start(cohort, _RISKS[labels["risk"]]))
-
-
-def _survival(cohort: Cohort, _labels: Mapping[str, str], _terms: Terms) -> tuple[int | None, int]:
-    return None, cohort.survival[1]
-
-
-_SAMPLED: Mapping[str, tuple[str, _Parts]] = {
-    "loopgauge_failure_category_ratio": ("answered", _category),
-    "loopgauge_abandoned_ratio": ("concluded", _abandoned),
-    "loopgauge_answered_within_threshold_ratio": ("answered", _within),
-    "loopgauge_stage_quantile_seconds": ("answered", _stage),
-    "loopgauge_pickup_quantile_seconds": ("proposed", _waits),
-    _SURVIVAL_QUANTILE: ("proposed", _survival),
-    _SURVIVAL_SHARE: ("proposed", _survival),
-}
-"""For each metric that the minimum sample can withhold, its population, and its numerator and sample in a cohort."""

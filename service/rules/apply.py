@@ -40,7 +40,7 @@ from service.rules.patterns import search
 _MOST_REASONS = 20
 COMMANDED = "command in a comment"
 """The text that events of commands show in place of a rule."""
-_STATED = "stated"
+STATED = "stated"
 _REFUSED = "refused"
 
 
@@ -89,7 +89,7 @@ def apply_rules(
             case Commented():
                 _apply_commands(rules, provider, observation, findings)
             case Stated(events=events):
-                findings.add(events, _STATED)
+                findings.add(events, STATED)
             case Linked():
                 _add_link(observation, findings)
             case Mentioned():
@@ -104,7 +104,7 @@ def apply_rules(
 
 def _conclude(findings: _Findings) -> Interpretation:
     counts = (
-        _STATED in findings.matched
+        STATED in findings.matched
         or findings.aliases
         or any(map(_counts, findings.statements))
         or any(map(_links_another, findings.links))

@@ -82,6 +82,24 @@ async def test_every_value_is_the_value_of_a_scrape(database: Database, seed: in
             assert own == samples[sample], sample
 
 
+async def test_teams_that_share_a_row_are_counted_together(database: Database) -> None:
+    teams = ("first", "second", "third", "fourth", "", "_mine")
+    stored = [
+        experiment(f"key:{number}", team=team, idea_at=NOW - timedelta(9 - number)) for number, team in enumerate(teams)
+    ]
+    await store_experiments(database, *stored)
+    given = terms("90d", max_teams=2)
+    in_flight = [(await contributions_of(database, one, given))[0] for one in stored]
+    assert [(one.labels["team"], one.value, one.own) for one in in_flight] == [
+        ("first", 1, 1),
+        ("second", 1, 1),
+        ("_other", 2, 1),
+        ("_other", 2, 1),
+        ("_none", 2, 1),
+        ("_none", 2, 1),
+    ]
+
+
 async def test_an_experiment_counts_in_the_denominator_of_shares_whose_numerator_it_is_not_in(
     database: Database,
 ) -> None:

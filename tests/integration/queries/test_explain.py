@@ -192,6 +192,15 @@ async def test_a_statement_by_api_is_said_by_api(database: Database) -> None:
     assert (outcome.value, outcome.said_by and outcome.said_by.channel) == ("failed", "api")
 
 
+async def test_a_command_that_only_records_an_instant_is_said_by_comment(database: Database) -> None:
+    await deliver(
+        *(database, ISSUE.opened(), ISSUE.commented("/experiment signal failure", at(4))),
+        *(ISSUE.commented("/experiment conclude worked", at(5)), ISSUE.commented("/experiment ship", at(6))),
+    )
+    said = steps(await answer(database))
+    assert said["first_result"] == said["shipped"] == "by comment (github)"
+
+
 async def test_internals_are_shown_only_with_events(database: Database) -> None:
     await deliver(database, ISSUE.opened())
     shown = await answer(database)
