@@ -228,7 +228,8 @@ def configured_sources(settings: Settings) -> Mapping[str, Source]:
 def _add_public_routes(app: FastAPI, settings: Settings, parts: _Parts) -> None:
     metrics_guard = _metrics_guard(settings)
     read_guard = _read_guard(settings) if settings.role != "worker" else None
-    app.include_router(home.build_router(parts.readiness.checks, app.version, metrics_guard, read_guard))
+    check, has_sources = parts.readiness.checks, bool(settings.sources)
+    app.include_router(home.build_router(check, app.version, metrics_guard, read_guard, has_sources=has_sources))
     app.include_router(swagger.build_router())
     app.include_router(health.build_router(parts.readiness, lambda: parts.writer.spools))
     app.include_router(scrape.build_router(lambda: parts.worker.snapshot, parts.telemetry, metrics_guard))

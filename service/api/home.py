@@ -18,11 +18,16 @@ _ABOUT = (
     "loopgauge measures how long your organisation takes from an idea to knowing whether it worked, "
     "and what kinds of failures it learns from."
 )
+_NO_SOURCE = (
+    "No source is configured, so every webhook is refused. To connect GitHub, set LOOPGAUGE_SOURCES__GITHUB__SECRET "
+    "to a secret, restart loopgauge, and enter the same secret in GitHub."
+)
 _EXAMPLE: JsonDict = {
     "name": "loopgauge",
     "version": "1.0.0",
     "about": _ABOUT,
     "ready": True,
+    "hint": None,
     "links": [
         {
             "path": "/scorecard",
@@ -46,7 +51,7 @@ class Link(BaseModel):
 
 
 class Home(BaseModel):
-    """The purpose of this service, its readiness, and its links."""
+    """The purpose of this service, its readiness, its links, and what to configure next."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -54,6 +59,7 @@ class Home(BaseModel):
     version: str
     about: str = _ABOUT
     ready: bool
+    hint: str | None
     links: list[Link]
 
 
@@ -69,13 +75,17 @@ def build_router(
     version: str,
     metrics_guard: TokenGuard,
     read_guard: TokenGuard | None,
+    *,
+    has_sources: bool,
 ) -> APIRouter:
     """Build the route of the home page.
 
     Args:
         check: returns whether the service is ready, and the result of each check.
-        read_guard: guards the routes that read data; None if this process has no such routes.
+        read_guard: guards the routes that read data; None if this process has no such routes and receives no webhooks.
+        has_sources: whether a source is configured.
     """
+    hint = None if has_sources or read_guard is None else _NO_SOURCE
     routes = APIRouter(tags=["home"])
     targets = list(_targets(metrics_guard, read_guard))
 
@@ -96,7 +106,7 @@ def build_router(
         """Answers with a page if `Accept` prefers HTML, as browsers do, and with JSON otherwise."""
         ready, _ = await check()
         links = [_link(target, request) for target in targets]
-        shown = Home(version=version, ready=ready, links=links)
+        shown = Home(version=version, ready=ready, hint=hint, links=links)
         response = _page(shown) if prefers_html(request) else JSONResponse(shown.model_dump())
         response.headers.update(VARY)
         return response
@@ -126,11 +136,12 @@ def _page(home: Home) -> Response:
         if home.ready
         else 'Not ready: <a href="readyz">the readiness check</a> gives the reason.'
     )
+    hint = f"<p>{escape(home.hint)}</p>\n" if home.hint else ""
     links = "\n".join(map(_entry, home.links))
     tokens = _TOKENS if any(link.access == "token" for link in home.links) else ""
     return page(
         "loopgauge",
-        f'<p>{escape(home.about)}</p>\n<p class="status">{status}</p>\n<dl>\n{links}\n</dl>\n{tokens}'
+        f'<p>{escape(home.about)}</p>\n<p class="status">{status}</p>\n{hint}<dl>\n{links}\n</dl>\n{tokens}'
         f"<p>Version {escape(home.version)}</p>",
     )
 

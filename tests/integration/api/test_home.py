@@ -54,6 +54,7 @@ async def test_a_browser_gets_a_page_whose_links_open(database: Database) -> Non
     assert set(opened) == {"docs", "metrics", "scorecard", "experiments", "deliveries", "readyz"}
     assert set(opened.values()) == {200}
     assert "Ready: webhooks are stored." in response.text
+    assert "No source" not in response.text
 
 
 async def test_the_page_is_accessible_and_runs_no_scripts(database: Database) -> None:
@@ -131,6 +132,18 @@ async def test_on_loopback_the_links_are_closed_to_a_request_for_another_host(da
     async with api(database) as client:
         links = await _links(client, host="loopgauge.example.com")
     assert {path for path, link in links.items() if link["access"] == "closed"} == set(_READS)
+
+
+@pytest.mark.parametrize(("role", "hints"), [("all", True), ("api", True), ("worker", False)])
+async def test_without_a_source_the_page_says_how_to_configure_one(
+    database: Database, role: str, *, hints: bool
+) -> None:
+    async with api(database, sources={}, role=role) as client:
+        page = (await client.get("/", headers=BROWSER)).text
+        hint = (await client.get("/")).json()["hint"]
+    assert ("No source is configured" in page) == hints
+    assert (hint is not None) == hints
+    assert not hints or "LOOPGAUGE_SOURCES__GITHUB__SECRET" in hint
 
 
 async def test_a_worker_links_only_to_the_paths_that_it_has(database: Database) -> None:
