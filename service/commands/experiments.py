@@ -26,7 +26,9 @@ def experiments() -> None:
 
 @experiments.command("list")
 @click.option(
-    "--ref", metavar="REFERENCE", help="Only the experiment with this reference, or for which it is evidence."
+    "--ref",
+    metavar="REFERENCE",
+    help="Only the experiment that this means, or for which it is evidence: an address, a reference or an id.",
 )
 @click.option("--team", help="Only experiments of this team; _none for experiments without a team.")
 @click.option(

@@ -27,7 +27,7 @@ class Reading:
     Attributes:
         text: the text without surrounding white space and brackets.
         first: the references that the text means by its form. More than one, if the form does not tell them apart.
-            None, if only a stored address can tell the meaning of `address`.
+            Empty, if only a stored address can tell the meaning of `address`.
         others: the references that the text may mean if nothing is stored about `first`, the likeliest first.
         address: the address, if the text is one.
         is_reference: whether the text is a reference already.

@@ -72,23 +72,29 @@ def unknown_id(named: str) -> str:
 
 
 async def _search(connection: Connection, reading: Reading, names: Aliases) -> list[Ref]:
-    """The subjects that the text means: the matches of the most exact reading that has any match.
+    """The subjects that the text means.
 
-    A stored address comes first, because no form of an address can tell more.
+    The stored address of an experiment decides between the readings of an address. Another experiment may also state
+    this address as its own; then the text means both.
     """
+    known = await _read_known(connection, reading, names)
     address = reading.address
-    if address and (found := await _at_address(connection, address.spellings)):
-        return found
+    if address is None:
+        return known
+    exact = await _at_address(connection, address.spellings)
+    loose = await _at_address(connection, address.loose_spellings) if not exact and len(known) != 1 else []
+    settled = [subject for subject in exact or loose if subject in known]
+    return settled or sorted({*known, *exact}) or loose
+
+
+async def _read_known(connection: Connection, reading: Reading, names: Aliases) -> list[Ref]:
+    """The known subjects among the readings: those that are stored or, if there are none, those that a link names."""
     first = await _expand(connection, reading.first)
     selections: tuple[_Select, ...] = (subjects.select_stored, subjects.select_linked)
     for select in selections:
-        found = await _known(connection, select, first, reading.others, names)
-        if len(found) == 1:
+        if found := await _known(connection, select, first, reading.others, names):
             return found
-        if found:
-            break
-    loose = await _at_address(connection, address.loose_spellings) if address else []
-    return [subject for subject in loose if subject in found] or found or loose
+    return []
 
 
 async def _expand(connection: Connection, references: Sequence[Ref]) -> list[Ref]:

@@ -134,6 +134,19 @@ async def test_the_address_that_an_experiment_has_finds_it_whatever_its_form(dat
     assert list(found.values()) == [["key:a"], ["key:a"], ["key:b"], ["key:b"], ["key:c"], [], ["gitlab:acme/app#45"]]
 
 
+async def test_an_experiment_that_states_the_address_of_an_issue_does_not_hide_the_issue(database: Database) -> None:
+    stated = experiment("key:a", idea_at=at(2), url="https://github.com/acme/app/issues/45")
+    await store_experiments(database, stated)
+    async with api(database, now=NOW) as client:
+        assert await roots(client, "https://github.com/acme/app/issues/45") == ["key:a"]
+        await deliver(database, Issue(created_at=at(2), labels=()).opened())
+        unclear = await explained(client, "https://github.com/acme/app/issues/45")
+        assert [one["reference"] for one in unclear.json()["candidates"]] == ["github:acme/app#45", "key:a"]
+        # The form of the address and the address that the experiment has agree.
+        await deliver(database, Issue(created_at=at(2)).opened())
+        assert await roots(client, "https://github.com/acme/app/issues/45") == ["github:acme/app#45"]
+
+
 async def test_a_text_that_means_several_subjects_is_answered_with_a_list_of_these(database: Database) -> None:
     await store_experiments(
         database,
