@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from service.commands.running import fail, listen, print_progress, require_rules, run, show_progress
+from service.commands.running import fail, listen, print_progress, refusal_reason, require_rules, run, show_progress
 from service.settings import default_data_dir
 
 
@@ -90,7 +90,7 @@ def _check_free(port: int) -> None:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:
         fail(
-            f"Prometheus cannot listen on 127.0.0.1:{port}: {error.strerror}; choose another port with "
+            f"Prometheus cannot listen on 127.0.0.1:{port}: {refusal_reason(error)}; choose another port with "
             "--prometheus-port, or with make demo PROMETHEUS_PORT=9091"
         )
 

@@ -73,9 +73,14 @@ def listen(settings: "Settings", choices: str) -> "socket.socket":
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
         fail(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; "
+            f"cannot listen on {settings.host}:{settings.port}: {refusal_reason(error)}; "
             f"choose another address with {choices}"
         )
+
+
+def refusal_reason(error: OSError) -> str:
+    """The reason why a socket cannot listen, without the address that Python adds to it."""
+    return (error.strerror or str(error)).partition(" (while attempting")[0]
 
 
 @contextmanager

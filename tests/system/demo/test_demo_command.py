@@ -170,7 +170,7 @@ def test_a_prometheus_port_in_use_is_refused_before_the_past_is_posted(home: Pat
         with demo(home, *options) as process:
             said, logged = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, said) == (1, "")
-    assert logged.startswith("loopgauge: Prometheus cannot listen on 127.0.0.1:")
+    assert re.match(r"loopgauge: Prometheus cannot listen on 127\.0\.0\.1:\d+: Address already in use; ", logged)
     assert logged.endswith("choose another port with --prometheus-port, or with make demo PROMETHEUS_PORT=9091\n")
 
 

@@ -89,8 +89,9 @@ def test_a_port_that_is_taken_stops_the_start_with_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ended = run_command("serve", "--port", str(taken.getsockname()[1]), DATABASE_URL="postgresql://h/d")
     assert ended.returncode == 1
-    assert ended.stderr.startswith("loopgauge: cannot listen on 127.0.0.1:")
+    assert re.match(r"loopgauge: cannot listen on 127\.0\.0\.1:\d+: Address already in use; choose", ended.stderr)
     assert "LOOPGAUGE_PORT" in ended.stderr
+    assert "make run PORT=8081" in ended.stderr
     assert ended.stderr.count("\n") == 1
 
 
