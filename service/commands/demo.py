@@ -11,7 +11,6 @@ from pathlib import Path
 import click
 
 from service.commands.running import fail, listen, print_progress, refusal_reason, require_rules, run, show_progress
-from service.settings import default_data_dir
 
 
 @click.command()
@@ -60,6 +59,7 @@ def demo(
     from service.demo.directory import DirectoryRefused
     from service.demo.sending import UnexpectedAnswer
     from service.server import run_service
+    from service.settings import default_data_dir
 
     shown = Demonstration(
         timedelta(weeks=weeks), seed, pace, _own_command(), observed, prometheus_port, click.echo, _progress

@@ -1,9 +1,17 @@
 """The addresses that `loopgauge serve` prints, each with the token that it needs."""
 
+import logging
+import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import click
+import structlog
+
 from service.settings import Settings
+
+_log = structlog.get_logger(__name__)
 
 # A browser cannot open these addresses, which stand for all addresses of the machine.
 _OPENED_INSTEAD = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
@@ -69,3 +77,20 @@ def _need(address: Address) -> str:
     if address.token is None:
         return ""
     return f"; closed until {address.token} is set" if address.closed else f"; needs the token of {address.token}"
+
+
+def announce(settings: Settings, listening: socket.socket) -> None:
+    """Print the addresses of the service on a terminal, and log them elsewhere."""
+    host, port = listening.getsockname()[:2]
+    listed = list(addresses(settings, host, port))
+    if sys.stderr.isatty() and logging.getLogger().isEnabledFor(logging.INFO):
+        click.echo(describe(host, port, listed), err=True)
+    else:
+        told = [{"url": address.url, "token": address.token} for address in listed]
+        url = f"http://{bracketed(host)}:{port}"
+        _log.info("listening", url=url, role=settings.role, sources=sorted(settings.sources), addresses=told)
+    if not settings.sources and settings.role != "worker":
+        _log.warning(
+            "no source is configured: every webhook is refused; "
+            "set LOOPGAUGE_SOURCES__GITHUB__SECRET, or the variable of another tool as docs/sources describes"
+        )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.commands.addresses import Address, addresses, describe
+from service.commands.listening import Address, addresses, describe
 from service.settings import given_alone
 
 _BASE = "http://127.0.0.1:8080"
