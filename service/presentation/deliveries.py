@@ -119,6 +119,6 @@ def delivery_with_content(
 
 
 def _fields(row: InboxRow, futile: Sequence[str]) -> dict[str, Any]:
-    reason = "; ".join(filter(None, (row.reason, f"no effect: {'; '.join(futile)}" if futile else "")))
+    reason = "; ".join(filter(None, (row.reason, *(f"no effect: {why}" for why in futile))))
     shown = {name: getattr(row, name) for name in DeliveryAnswer.model_fields}
     return shown | {"verdict": row.verdict or "pending", "reason": reason or row.reason}

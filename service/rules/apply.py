@@ -110,13 +110,13 @@ def _conclude(findings: _Findings) -> Interpretation:
         or any(map(_links_another, findings.links))
     )
     matched, missed = _join(", ", findings.matched), _join("; ", findings.missed)
-    refused = _join("; ", findings.refused)
+    refused = _join("; ", (f"refused: {reason}" for reason in findings.refused))
     reason = (
         matched if counts else missed or ("" if refused else f"nothing in this delivery marks an experiment: {matched}")
     )
     return Interpretation(
         "counted" if counts else "ignored",
-        "; ".join(filter(None, (reason, f"refused: {refused}" if refused else ""))),
+        "; ".join(filter(None, (reason, refused))),
         tuple(findings.statements.values()),
         tuple(findings.links),
         tuple(findings.aliases),
