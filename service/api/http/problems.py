@@ -172,7 +172,7 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     ),
     BadReference: ProblemType(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-reference", "The reference is malformed"),
     AmbiguousReference: ProblemType(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "ambiguous-reference", "The reference may mean more than one subject"
+        HTTPStatus.UNPROCESSABLE_ENTITY, "ambiguous-reference", "The reference is ambiguous"
     ),
     UnknownTeam: ProblemType(HTTPStatus.NOT_FOUND, "unknown-team", "No experiment belongs to this team"),
     ChildProcessFailed: ProblemType(

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from service.storage.database import Database
-from tests.support.builders import Issue
+from tests.support.builders import Issue, at, experiment
 from tests.support.commands import in_database, invoke
-from tests.support.road import api, deliver
+from tests.support.road import api, deliver, store_experiments
 from tests.support.serving import opened
 
 
@@ -33,6 +33,25 @@ def test_the_error_for_an_unknown_reference_says_what_to_try(database_url: str) 
     malformed = invoke("explain", "number one", DATABASE_URL=database_url)
     assert malformed.returncode == 1
     assert "expected a form such as github:acme/app#45" in malformed.stderr
+
+
+def test_an_address_finds_the_experiment_and_a_name_of_several_subjects_lists_these(database_url: str) -> None:
+    async def store(database: Database) -> None:
+        await deliver(database, opened())
+        cache = experiment("gitlab:acme/app#45", idea_at=at(2), title="Cache", url="https://gitlab.com/acme/app")
+        await store_experiments(database, cache)
+
+    in_database(database_url, store)
+    by_address = invoke("explain", "https://github.com/acme/app/issues/45?x=1#top", "--json", DATABASE_URL=database_url)
+    assert json.loads(by_address.stdout)["subject"] == "github:acme/app#45"
+    several = invoke("explain", "acme/app#45", "--json", DATABASE_URL=database_url)
+    assert (several.returncode, several.stdout) == (1, "")
+    refused, *listed = several.stderr.splitlines()
+    assert refused.startswith("loopgauge: The reference is ambiguous: 'acme/app#45' may mean ")
+    assert listed == [
+        "  github:acme/app#45  Answer from the cache  https://github.com/acme/app/issues/45",
+        "  gitlab:acme/app#45  Cache  https://gitlab.com/acme/app",
+    ]
 
 
 def test_the_scorecard_is_the_same_as_over_http(database_url: str) -> None:
