@@ -11,7 +11,9 @@ from service.api.http.auth import Credentials, TokenGuard
 from service.api.http.problems import TokenNotConfigured, TokenRefused, UnknownDelivery, describe_problems
 from service.api.http.strict_route import StrictRoute
 from service.api.http.timestamps import Timestamp
+from service.api.parameters import TEXT
 from service.deliveries.delivery import source_name
+from service.lifecycle.errors import AmbiguousReference, BadReference
 from service.presentation.deliveries import (
     DeliveryAnswer,
     RetryAnswer,
@@ -22,7 +24,7 @@ from service.presentation.deliveries import (
     delivery_without_content,
     retry_answer,
 )
-from service.queries.refusals import futile_commands
+from service.queries.deliveries import DeliveryFilter, ListedDelivery, describe_deliveries, list_deliveries
 from service.queries.retry import NotRetriable, retry_failed, retry_selected
 from service.storage import inbox_listing
 from service.storage.cursors import INBOX_CURSOR, InvalidCursor
@@ -72,11 +74,25 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
     """
     routes = APIRouter(prefix="/deliveries", tags=["deliveries"], route_class=StrictRoute)
 
-    @routes.get("", summary="List deliveries, newest first", dependencies=[Depends(read_guard)])
+    @routes.get(
+        "",
+        summary="List deliveries, newest first",
+        dependencies=[Depends(read_guard)],
+        responses=describe_problems(BadReference, AmbiguousReference, InvalidCursor),
+    )
     async def deliveries(
         source: Annotated[str | None, Query(pattern=_SOURCE, examples=["github"])] = None,
         verdict: Verdict | None = None,
         since: Annotated[Timestamp | None, Query(description="Only deliveries received at or after this time.")] = None,
+        ref: Annotated[
+            str | None,
+            Query(
+                pattern=TEXT,
+                description="Only deliveries about this subject: the id of an experiment, a reference, or the address "
+                "of a page.",
+                examples=["github:acme/app#45"],
+            ),
+        ] = None,
         # FastAPI documents this pattern without checking it, so a malformed cursor is answered with the problem
         # `invalid-cursor`, not with `invalid`.
         cursor: Annotated[
@@ -90,19 +106,13 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
     ) -> DeliveryPage:
         """`verdict` is the status of a delivery: pending, counted, ignored or failed. `reason` says why, and names the
         commands and labels of the delivery that have no effect.
+
+        `ref` finds the deliveries that stated an event, a link or a rename of the subject itself, whether they count or
+        not. It finds neither pending nor failed deliveries, nor deliveries about the evidence of an experiment.
         """
-        async with database.transaction() as connection:
-            rows, following = await inbox_listing.read_page(
-                connection,
-                source=source_name(source) if source else None,
-                verdict=verdict,
-                since=since,
-                cursor=cursor,
-                limit=limit,
-            )
-            futile = await futile_commands(connection, [row.id for row in rows])
-        answers = [delivery_answer(row, futile.get(row.id, ())) for row in rows]
-        return DeliveryPage(deliveries=answers, next=following)
+        asked = DeliveryFilter(source_name(source) if source else None, verdict, since, ref)
+        listed, following = await list_deliveries(database, asked, cursor, limit)
+        return DeliveryPage(deliveries=[delivery_answer(each) for each in listed], next=following)
 
     @routes.post(
         "/retry",
@@ -129,12 +139,10 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
     )
     async def delivery(delivery: UUID, credentials: Credentials) -> WholeDelivery:
         """With the admin token, the answer includes the headers, and the body unless the body has been deleted."""
-        row, headers, body = await _read(database, delivery)
-        async with database.transaction() as connection:
-            futile = (await futile_commands(connection, [delivery])).get(delivery, [])
+        listed, headers, body = await _read(database, delivery)
         if admin_guard.accepts(credentials):
-            return delivery_with_content(row, headers, body, futile)
-        return delivery_without_content(row, futile)
+            return delivery_with_content(listed, headers, body)
+        return delivery_without_content(listed)
 
     @routes.post(
         "/{delivery}/retry",
@@ -162,11 +170,13 @@ _RETRY_PROBLEMS = describe_problems(
 )
 
 
-async def _read(database: Database, delivery: UUID) -> tuple[inbox_listing.InboxRow, Mapping[str, str], bytes | None]:
+async def _read(database: Database, delivery: UUID) -> tuple[ListedDelivery, Mapping[str, str], bytes | None]:
     async with database.transaction() as connection:
         found = await inbox_listing.read_delivery(connection, delivery)
-    if found is None:
-        raise UnknownDelivery(
-            f"no delivery has the id {delivery}; `loopgauge deliveries list` and GET /deliveries list the ids"
-        )
-    return found
+        if found is None:
+            raise UnknownDelivery(
+                f"no delivery has the id {delivery}; `loopgauge deliveries list` and GET /deliveries list the ids"
+            )
+        row, headers, body = found
+        [listed] = await describe_deliveries(connection, [row])
+    return listed, headers, body

@@ -1,7 +1,7 @@
 """`loopgauge deliveries`."""
 
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from service.commands.options import AS_JSON, TIME, OneOf, in_utc
 
 if TYPE_CHECKING:
     from service.commands.client import Client
-    from service.presentation.deliveries import RetryAnswer
+    from service.presentation.deliveries import DeliveryAnswer, RetryAnswer
 
 _PAGE = 500  # the largest batch of the API
 _NEEDS_ADMIN = "shown only with the admin token"
@@ -33,6 +33,7 @@ def deliveries() -> None:
     help="Only deliveries with this status.",
 )
 @click.option("--since", type=TIME, help="Only deliveries received at or after this time, UTC.")
+@click.option("--ref", metavar="REFERENCE", help="Only deliveries about this subject.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The maximum number to list.")
 @click.option("--all", "list_all", is_flag=True, help="List all deliveries; ignore --limit.")
 @takes_address
@@ -41,13 +42,18 @@ def list_deliveries(
     source: str | None,
     verdict: str | None,
     since: datetime | None,
+    ref: str | None,
     limit: int,
     list_all: bool,
     address: Address,
     as_json: bool,
 ) -> None:
-    """List deliveries, newest first, with their status and reason."""
-    filters = {"source": source, "verdict": verdict, "since": in_utc(since)}
+    """List deliveries, newest first, with their event, status and reason.
+
+    REFERENCE is a reference, the address of a page, or the id of an experiment. --ref does not find deliveries that are
+    pending or failed, or that say nothing about a subject.
+    """
+    filters = {"source": source, "verdict": verdict, "since": in_utc(since), "ref": ref}
     most = sys.maxsize if list_all else limit
     run_with_client(address, lambda client: _list_deliveries(client, filters, most, as_json=as_json))
 
@@ -59,21 +65,42 @@ async def _list_deliveries(client: "Client", filters: Mapping[str, Any], most: i
     if as_json:
         await print_json(pages)
     elif not await _print_lines(client, pages):
-        click.echo("no deliveries", err=True)
+        click.echo(_nothing(filters), err=True)
 
 
 async def _print_lines(client: "Client", pages: AsyncIterator[Sequence[bytes]]) -> int:
-    """Print a line for each delivery, and return the number of deliveries."""
+    """Print each delivery, and return their number."""
+    from service.commands.table import terminal_width
     from service.presentation.deliveries import DeliveryAnswer
 
-    count = 0
+    count, width = 0, terminal_width()
     async for page in pages:
         for document in page:
-            row = client.decode(document, DeliveryAnswer)
-            received = row.received_at.strftime("%Y-%m-%d %H:%M:%S")
-            click.echo(f"{received}  {row.source}  {row.verdict:8}  {row.id}  {row.reason or ''}")
+            click.echo("\n".join(_lines(client.decode(document, DeliveryAnswer), width)))
             count += 1
     return count
+
+
+def _lines(row: "DeliveryAnswer", width: int | None) -> Iterator[str]:
+    """The lines of a delivery: one line elsewhere than on a terminal, so that each line is a delivery."""
+    from service.commands.table import printable, wrapped
+
+    received = row.received_at.strftime("%Y-%m-%d %H:%M:%S")
+    event, reference, reason = (printable(text or "") for text in (row.event, row.reference, row.reason))
+    if width is None:
+        known = f"{received}  {row.source}  {row.verdict:8}  {row.id}"
+        yield f"{known}  {event or '-'}  {reference or '-'}  {reason}".rstrip()
+    else:
+        yield from wrapped([received, row.source, row.verdict, event, reference], width)
+        yield from wrapped([str(row.id), reason], width, indent="  ")
+
+
+def _nothing(filters: Mapping[str, Any]) -> str:
+    if filters["ref"]:
+        return (
+            f"no deliveries about {filters['ref']}; without --ref, the list has those that are pending or failed, too"
+        )
+    return "no deliveries"
 
 
 @deliveries.command("show")

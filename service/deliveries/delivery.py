@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import ClassVar, Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from service.deliveries.event_name import EventName
 from service.deliveries.observation import Nothing, Observation
 from service.deliveries.signatures import SecurityScheme
 from service.lifecycle.references import ReferenceGrammar
@@ -53,6 +54,8 @@ class Provider(Protocol):
     `github:acme/app#45`. None if the provider has no subjects of its own."""
     kept_headers: ClassVar[frozenset[str]]
     """The headers to store with the body, names in lower case. None of them may contain a secret."""
+    event_name: ClassVar[EventName]
+    """Where a delivery has the name of its event, for lists of deliveries."""
     proof_headers: ClassVar[frozenset[str]]
     """The headers that prove who the sender is, names in lower case. These headers are checked, but not stored."""
     security_schemes: ClassVar[Mapping[str, SecurityScheme]]

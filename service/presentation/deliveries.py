@@ -8,14 +8,20 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from service.queries.deliveries import ListedDelivery
 from service.queries.retry import RetryResult
-from service.storage.inbox_listing import InboxRow
 
+_DERIVED = ("event", "reference")
 Verdict = Literal["pending", "counted", "ignored", "failed"]
 
 
 class DeliveryAnswer(BaseModel):
-    """A delivery without its body."""
+    """A delivery without its body.
+
+    `event` is the name of the event in the provider's words; null if the delivery does not name it, or if the body that
+    names it has been deleted or is large. `reference` is the subject that the delivery is about; null while the
+    delivery is pending, and if it says nothing about a subject.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -27,6 +33,8 @@ class DeliveryAnswer(BaseModel):
                     "received_at": "2026-03-02T09:00:01Z",
                     "body_bytes": 12034,
                     "verdict": "ignored",
+                    "event": "issues opened",
+                    "reference": "github:acme/app#45",
                     "reason": "no label `experiment`; labels were bug, docs",
                     "interpreted_at": "2026-03-02T09:00:01.2Z",
                 }
@@ -42,6 +50,8 @@ class DeliveryAnswer(BaseModel):
     verdict: Verdict
     reason: str | None
     interpreted_at: datetime | None
+    event: str | None = None
+    reference: str | None = None
 
 
 class WholeDelivery(DeliveryAnswer):
@@ -91,25 +101,19 @@ def retry_answer(results: Sequence[RetryResult], following: str | None = None) -
     )
 
 
-def delivery_answer(row: InboxRow, futile: Sequence[str] = ()) -> DeliveryAnswer:
-    """The answer for a stored delivery, without its headers and body.
-
-    Args:
-        futile: the reasons why commands of the delivery have no effect now. These reasons are not stored.
-    """
-    return DeliveryAnswer(**_fields(row, futile))
+def delivery_answer(listed: ListedDelivery) -> DeliveryAnswer:
+    """The answer for a stored delivery, without its headers and body."""
+    return DeliveryAnswer(**_fields(listed))
 
 
-def delivery_without_content(row: InboxRow, futile: Sequence[str] = ()) -> WholeDelivery:
+def delivery_without_content(listed: ListedDelivery) -> WholeDelivery:
     """The answer for a stored delivery whose headers and body the client may not see."""
-    return WholeDelivery(**_fields(row, futile))
+    return WholeDelivery(**_fields(listed))
 
 
-def delivery_with_content(
-    row: InboxRow, headers: Mapping[str, str], body: bytes | None, futile: Sequence[str] = ()
-) -> WholeDelivery:
+def delivery_with_content(listed: ListedDelivery, headers: Mapping[str, str], body: bytes | None) -> WholeDelivery:
     """The answer for a stored delivery, with its headers, and its body unless the body has been deleted."""
-    answer = WholeDelivery(**_fields(row, futile), headers=dict(headers))
+    answer = WholeDelivery(**_fields(listed), headers=dict(headers))
     if body is not None:
         try:
             answer.body = body.decode()
@@ -118,7 +122,13 @@ def delivery_with_content(
     return answer
 
 
-def _fields(row: InboxRow, futile: Sequence[str]) -> dict[str, Any]:
-    reason = "; ".join(filter(None, (row.reason, *(f"no effect: {why}" for why in futile))))
-    shown = {name: getattr(row, name) for name in DeliveryAnswer.model_fields}
-    return shown | {"verdict": row.verdict or "pending", "reason": reason or row.reason}
+def _fields(listed: ListedDelivery) -> dict[str, Any]:
+    row = listed.row
+    stored = {name: getattr(row, name) for name in DeliveryAnswer.model_fields if name not in _DERIVED}
+    reason = "; ".join(filter(None, (row.reason, *(f"no effect: {why}" for why in listed.futile))))
+    return stored | {
+        "verdict": row.verdict or "pending",
+        "reason": reason or row.reason,
+        "event": listed.event or None,
+        "reference": listed.reference or None,
+    }

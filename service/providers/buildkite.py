@@ -11,6 +11,7 @@ import msgspec
 
 from service.deliveries.decoding import decode, is_commit, read_time, require_utf8, shorten
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
+from service.deliveries.event_name import EventName
 from service.deliveries.observation import Nothing, Observation, finished_run
 from service.deliveries.signatures import (
     SecurityScheme,
@@ -54,6 +55,7 @@ class Buildkite:
     name: ClassVar[str] = "buildkite"
     references: ClassVar[ReferenceGrammar | None] = None
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT})
+    event_name: ClassVar[EventName] = EventName(header=_EVENT, name=("event",))
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, _TOKEN})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
         "Buildkite": header_scheme(

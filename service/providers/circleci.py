@@ -12,6 +12,7 @@ import msgspec
 
 from service.deliveries.decoding import AnyObject, decode, is_commit, require_utf8, shorten, utc
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
+from service.deliveries.event_name import EventName
 from service.deliveries.observation import Nothing, Observation, finished_run
 from service.deliveries.signatures import SecurityScheme, SignatureRefused, check_hmac, header_scheme
 from service.lifecycle.references import ReferenceGrammar, commit
@@ -81,6 +82,7 @@ class CircleCI:
     name: ClassVar[str] = "circleci"
     references: ClassVar[ReferenceGrammar | None] = None
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT})
+    event_name: ClassVar[EventName] = EventName(header=_EVENT, name=("type",))
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
         "CircleCI": header_scheme("circleci-signature", "v1= followed by a signature of the body.")

@@ -13,6 +13,7 @@ import msgspec
 
 from service.deliveries.decoding import decode, from_milliseconds, is_commit, read_time, require_utf8, shorten
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
+from service.deliveries.event_name import EventName
 from service.deliveries.observation import Nothing, Observation, finished_run
 from service.deliveries.signatures import BASIC, SecurityScheme, check_basic
 from service.lifecycle.references import ReferenceGrammar, commit
@@ -45,6 +46,7 @@ class Jenkins:
     name: ClassVar[str] = "jenkins"
     references: ClassVar[ReferenceGrammar | None] = None
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type"})
+    event_name: ClassVar[EventName] = EventName(name=("build", "phase"))
     proof_headers: ClassVar[frozenset[str]] = frozenset({"authorization"})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = BASIC
 

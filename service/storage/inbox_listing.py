@@ -1,17 +1,18 @@
 """Read deliveries and their verdicts from the inbox: a page, or a single delivery with its headers and body."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import zstandard
-from sqlalchemy import select, tuple_
+from sqlalchemy import CTE, case, or_, select, text, tuple_, union
 
+from service.lifecycle.references import Ref
 from service.storage.cursors import decode_inbox_cursor, encode_inbox_cursor
 from service.storage.database import Connection
-from service.storage.tables import deliveries
+from service.storage.tables import aliases, among, deliveries, event_deliveries, link_statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ async def read_page(
     source: str | None = None,
     verdict: str | None = None,
     since: datetime | None = None,
+    about: Collection[Ref] | None = None,
     cursor: str | None = None,
     limit: int = 50,
 ) -> tuple[list[InboxRow], str | None]:
@@ -46,6 +48,7 @@ async def read_page(
     Args:
         verdict: counted, ignored, failed or pending.
         since: the earliest time of receipt.
+        about: the names of a subject. Only deliveries match that state an event, a link or a rename of this subject.
 
     Raises:
         InvalidCursor: the cursor does not have the form of an inbox cursor.
@@ -58,6 +61,8 @@ async def read_page(
         query = query.where(deliveries.c.verdict.is_not_distinct_from(stored))
     if since is not None:
         query = query.where(deliveries.c.received_at >= since)
+    if about is not None:
+        query = query.where(deliveries.c.id.in_(select(_about(about).c.delivery_id)))
     if cursor is not None:
         query = query.where(tuple_(deliveries.c.received_at, deliveries.c.id) < decode_inbox_cursor(cursor))
     rows = [InboxRow(**row) for row in (await connection.execute(query)).mappings()]
@@ -65,6 +70,57 @@ async def read_page(
         return rows, None
     last = rows[limit - 1]
     return rows[:limit], encode_inbox_cursor((last.received_at, last.id))
+
+
+def _about(names: Collection[Ref]) -> CTE:
+    """The ids of the deliveries that state an event, a link or a rename of a subject with these names.
+
+    The ids are few, so PostgreSQL collects them first, instead of looking for them among all deliveries.
+    """
+    stated = union(
+        select(event_deliveries.c.delivery_id).where(among(event_deliveries.c.subject, names)),
+        select(link_statements.c.delivery_id).where(among(link_statements.c.evidence, names)),
+        select(aliases.c.delivery_id).where(or_(among(aliases.c.old, names), among(aliases.c.new, names))),
+    )
+    return stated.cte("about").prefix_with("MATERIALIZED")
+
+
+async def read_subjects(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Ref]:
+    """Read the subject that each delivery is about, for the deliveries that state an event or a link.
+
+    If a delivery is about several subjects, an item or a change comes before a branch, a run and a commit.
+    """
+    rows = await connection.execute(_SUBJECTS, {"ids": ids})
+    return {row.delivery_id: Ref(row.subject) for row in rows}
+
+
+_SUBJECTS = text(
+    """
+    SELECT DISTINCT ON (delivery_id) delivery_id, subject FROM (
+        SELECT delivery_id, subject FROM event_deliveries WHERE delivery_id = ANY(:ids)
+        UNION
+        SELECT delivery_id, evidence FROM link_statements WHERE delivery_id = ANY(:ids)
+    ) AS stated
+    ORDER BY delivery_id,
+        CASE split_part(subject, ':', 1) WHEN 'branch' THEN 1 WHEN 'run' THEN 2 WHEN 'commit' THEN 3 ELSE 0 END,
+        subject
+    """
+)
+
+
+async def read_contents(
+    connection: Connection, ids: Sequence[UUID], longest: int
+) -> AsyncIterator[tuple[UUID, Mapping[str, str], bytes]]:
+    """Read the headers and bodies of deliveries.
+
+    Args:
+        longest: the size in bytes up to which a body is read; a longer or deleted body is empty.
+    """
+    body = case((deliveries.c.body_bytes <= longest, deliveries.c.body))
+    rows = await connection.execute(select(deliveries.c.id, deliveries.c.headers, body).where(deliveries.c.id.in_(ids)))
+    decompress = zstandard.ZstdDecompressor().decompress
+    for delivery, headers, compressed in rows:
+        yield delivery, headers, decompress(compressed) if compressed is not None else b""
 
 
 async def read_delivery(

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
+from service.deliveries.event_name import EventName
 from service.deliveries.observation import Nothing, Observation
 from service.deliveries.signatures import STANDARD_HEADERS, STANDARD_WEBHOOKS, SecurityScheme, check_standard_webhooks
 from service.lifecycle.readings import ReferenceReader
@@ -65,6 +66,7 @@ class CloudEvents:
     name: ClassVar[str] = "cloudevents"
     references: ClassVar[ReferenceGrammar | None] = None
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", *(ATTRIBUTE + name for name in ATTRIBUTES)})
+    event_name: ClassVar[EventName] = EventName(header="ce-type", name=("type",))
     proof_headers: ClassVar[frozenset[str]] = STANDARD_HEADERS
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = STANDARD_WEBHOOKS
 

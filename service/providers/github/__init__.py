@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from service.deliveries.decoding import AnyObject, decode, require_utf8, shorten
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
+from service.deliveries.event_name import EventName
 from service.deliveries.observation import Nothing, Observation
 from service.deliveries.signatures import SecurityScheme, SignatureRefused, check_hmac, header_scheme
 from service.lifecycle.references import ReferenceGrammar
@@ -40,6 +41,7 @@ class GitHub:
     name: ClassVar[str] = "github"
     references: ClassVar[ReferenceGrammar | None] = REFERENCES
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT, _DELIVERY, "x-github-hook-id"})
+    event_name: ClassVar[EventName] = EventName(header=_EVENT, action=("action",))
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, _LEGACY_SIGNATURE})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
         "GitHub": header_scheme("X-Hub-Signature-256", "sha256= followed by a signature of the body.")

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from service.deliveries.decoding import decode, require_utf8, shorten
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
+from service.deliveries.event_name import EventName
 from service.deliveries.observation import Nothing, Observation
 from service.deliveries.signatures import (
     STANDARD_HEADERS,
@@ -53,6 +54,7 @@ class GitLab:
     kept_headers: ClassVar[frozenset[str]] = frozenset(
         {"content-type", _EVENT, _DELIVERY, _MESSAGE, "x-gitlab-webhook-uuid", "x-gitlab-event-uuid"}
     )
+    event_name: ClassVar[EventName] = EventName(header=_EVENT, action=("object_attributes", "action"))
     proof_headers: ClassVar[frozenset[str]] = frozenset({_TOKEN, *STANDARD_HEADERS})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
         "GitLab": header_scheme("X-Gitlab-Token", "The source's secret."),

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from service.deliveries.decoding import decode, require_utf8, shorten
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
+from service.deliveries.event_name import EventName
 from service.deliveries.observation import Nothing, Observation
 from service.deliveries.signatures import (
     BASIC,
@@ -36,6 +37,7 @@ class Jira:
     kept_headers: ClassVar[frozenset[str]] = frozenset(
         {"content-type", _DELIVERY, "x-atlassian-webhook-retry", "x-atlassian-webhook-flow"}
     )
+    event_name: ClassVar[EventName] = EventName(name=("webhookEvent",))
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, "authorization"})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
         "Jira": header_scheme("X-Hub-Signature", "sha256= followed by a signature of the body."),

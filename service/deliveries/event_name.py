@@ -1,0 +1,51 @@
+"""The name of the event that a delivery reports, in the provider's words, such as `issues opened`. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+LONGEST_DOCUMENT = 64 * 1024
+"""The size in bytes up to which a document is read for the name of its event."""
+_LONGEST_WORD = 100
+
+
+@dataclass(frozen=True, slots=True)
+class EventName:
+    """Where the deliveries of a provider have the name of their event.
+
+    Attributes:
+        header: the header that has the name; empty if none has.
+        name: the path of the member of the document that has the name if the header is absent.
+        action: the path of the member of the document that says what happened, such as `opened`.
+    """
+
+    header: str = ""
+    name: tuple[str, ...] = ()
+    action: tuple[str, ...] = ()
+
+    def read(self, headers: Mapping[str, str], document: bytes) -> str:
+        """The name of the event, and what happened if the document says so. The name is empty if it is not known.
+
+        Args:
+            document: the JSON document of the delivery; empty if it is not available.
+        """
+        name = headers.get(self.header, "") or _text_at(document, self.name)
+        return " ".join(filter(None, (_word(name), _word(_text_at(document, self.action)))))
+
+
+def _text_at(document: bytes, path: tuple[str, ...]) -> str:
+    """The text at a path; empty if there is none, or if the document is malformed."""
+    if not path or not document:
+        return ""
+    try:
+        value: msgspec.Raw | bytes = document
+        for name in path:
+            value = msgspec.json.decode(value, type=dict[str, msgspec.Raw])[name]
+        return msgspec.json.decode(value, type=str)
+    except (msgspec.MsgspecError, KeyError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
+def _word(text: str) -> str:
+    return "".join(filter(str.isprintable, text.strip()))[:_LONGEST_WORD]
