@@ -88,7 +88,8 @@ def _about(names: Collection[Ref]) -> CTE:
 async def read_subjects(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Ref]:
     """Read the subject that each delivery is about, for the deliveries that state an event or a link.
 
-    If a delivery is about several subjects, an item or a change comes before a branch, a run and a commit.
+    If a delivery is about several subjects, an item or a change comes before a branch, a run and a commit. A branch is
+    left out unless it is an experiment: the name of a fork's branch has the name of the fork's owner, who is a person.
     """
     rows = await connection.execute(_SUBJECTS, {"ids": ids})
     return {row.delivery_id: Ref(row.subject) for row in rows}
@@ -101,6 +102,8 @@ _SUBJECTS = text(
         UNION
         SELECT delivery_id, evidence FROM link_statements WHERE delivery_id = ANY(:ids)
     ) AS stated
+    WHERE NOT starts_with(subject, 'branch:')
+        OR EXISTS (SELECT FROM experiments WHERE experiments.root = stated.subject)
     ORDER BY delivery_id,
         CASE split_part(subject, ':', 1) WHEN 'branch' THEN 1 WHEN 'run' THEN 2 WHEN 'commit' THEN 3 ELSE 0 END,
         subject

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from subprocess import CompletedProcess
 
+import pytest
 from sqlalchemy import text
 
 from service.deliveries.delivery import Delivery
 from service.storage import inbox
 from service.storage.database import Database
 from service.storage.inbox import DeliveryVerdict
-from tests.support.builders import Issue, at, github
+from tests.support.builders import Issue, at, github, renamed
 from tests.support.commands import in_database, invoke
 from tests.support.road import deliver, settle, store_deliveries
 from tests.support.serving import opened
@@ -132,3 +133,55 @@ def test_failed_deliveries_are_retried(database_url: str) -> None:
     _execute(database_url, "UPDATE deliveries SET verdict = 'ignored'")
     none = _retry(database_url, "--failed")
     assert (none.returncode, none.stdout) == (0, "0 of 0 deliveries retried\n")
+
+
+def test_each_delivery_shows_its_event_and_the_reference_that_it_is_about(database_url: str) -> None:
+    ignored = Issue(number=46, created_at=at(2), labels=("bug",)).opened()
+    ping = github("ping", b'{"zen": "Design for failure."}')
+    in_database(database_url, lambda database: deliver(database, opened(), ignored, ping))
+    shown = json.loads(invoke("deliveries", "list", "--json", DATABASE_URL=database_url).stdout)
+    assert {(each["verdict"], each["event"], each["reference"]) for each in shown} == {
+        ("counted", "issues opened", "github:acme/app#45"),
+        ("ignored", "issues opened", "github:acme/app#46"),
+        ("ignored", "ping", None),
+    }
+    lines = invoke("deliveries", "list", DATABASE_URL=database_url).stdout.splitlines()
+    assert len(lines) == len(shown)
+    assert [line for line in lines if "  issues opened  github:acme/app#46  no label `experiment`; labels were" in line]
+
+
+@pytest.mark.parametrize(
+    "ref", ["github:acme/app#46", "acme/app#46", "https://github.com/acme/app/issues/46", "github:acme/old#46"]
+)
+def test_deliveries_are_found_by_what_they_are_about_even_if_they_do_not_count(database_url: str, ref: str) -> None:
+    requests = [
+        opened(),
+        Issue(number=46, created_at=at(2), labels=("bug",)).opened(),
+        Issue(number=46, created_at=at(2), labels=("experiment",)).labeled("experiment", at(3))[1],
+        renamed("old", "acme/app", at(4)),
+    ]
+    in_database(database_url, lambda database: deliver(database, *requests))
+    ended = invoke("deliveries", "list", "--ref", ref, "--json", DATABASE_URL=database_url)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [each["reference"] for each in json.loads(ended.stdout)] == ["github:acme/app#46"] * 2
+    counted = invoke("deliveries", "list", "--ref", ref, "--verdict", "counted", "--json", DATABASE_URL=database_url)
+    assert len(json.loads(counted.stdout)) == 1
+    first = invoke("deliveries", "list", "--ref", ref, "--limit", "1", "--json", DATABASE_URL=database_url)
+    assert len(json.loads(first.stdout)) == 1
+
+
+def test_a_reference_without_deliveries_says_which_deliveries_the_filter_does_not_find(database_url: str) -> None:
+    ended = invoke("deliveries", "list", "--ref", "acme/app#7", DATABASE_URL=database_url)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert ended.stderr == (
+        "no deliveries about acme/app#7; without --ref, the list has those that are pending or failed, too\n"
+    )
+    malformed = invoke("deliveries", "list", "--ref", "number one", DATABASE_URL=database_url)
+    assert (malformed.returncode, malformed.stdout, malformed.stderr.count("\n")) == (1, "", 1)
+
+
+def test_the_event_of_a_delivery_without_a_body_is_what_its_headers_say(database_url: str) -> None:
+    in_database(database_url, lambda database: deliver(database, opened()))
+    _execute(database_url, "UPDATE deliveries SET body = NULL")
+    [shown] = json.loads(invoke("deliveries", "list", "--json", DATABASE_URL=database_url).stdout)
+    assert (shown["event"], shown["reference"]) == ("issues", "github:acme/app#45")

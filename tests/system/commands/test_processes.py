@@ -20,7 +20,7 @@ from sqlalchemy import text
 from service.storage.database import Database
 from tests.support.builders import Issue, at
 from tests.support.paths import REPOSITORY
-from tests.support.road import store_deliveries
+from tests.support.road import deliver, store_deliveries
 from tests.support.rules_files import BETS
 from tests.support.serving import COMMAND, environment, run_command
 from tests.support.waiting import PATIENCE_SECONDS
@@ -54,6 +54,25 @@ def _probe(script: str, *arguments: str) -> str:
     )
     assert ended.stderr == ""
     return ended.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["migrate"], ["experiments", "list"], ["scorecard"], ["deliveries", "list"], ["deliveries", "retry"]),
+        *(["explain"], ["classify"], ["replay"], ["export-history"], ["rules", "check"], ["serve"], ["demo"]),
+    ],
+    ids=" ".join,
+)
+def test_the_help_of_a_command_imports_neither_the_service_nor_an_http_client(words: list[str]) -> None:
+    printed = _probe(
+        "import sys; from service.cli import main; main(sys.argv[1:], standalone_mode=False); print(*sys.modules)",
+        *words,
+        "--help",
+    )
+    assert printed.startswith(f"Usage: {' '.join(['-c', *words])} ")
+    slow = {"sqlalchemy", "asyncpg", "fastapi", "uvicorn", "alembic", "httpx", "prometheus_client", "service.app"}
+    assert not slow & set(printed.split("\n")[-2].split())
 
 
 @pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"]])
@@ -156,11 +175,26 @@ def test_a_terminal_shows_the_help() -> None:
     assert _lines_on_a_terminal()[0].startswith("Usage: loopgauge")
 
 
-def _lines_on_a_terminal(*arguments: str) -> Sequence[str]:
+async def test_lists_fit_the_terminal_and_show_ids_and_references_whole(database: Database, database_url: str) -> None:
+    issue = Issue(number=4500, created_at=at(2), labels=("experiment", "team:search"), title="A long title " * 9)
+    await deliver(database, issue.opened(), issue.labeled("experiment", at(3))[1], Issue(created_at=at(2)).opened())
+    async with database.transaction() as connection:
+        ids = [str(found) for found in await connection.scalars(text("SELECT id FROM deliveries"))]
+    for arguments, wanted in (
+        (["deliveries", "list"], [*ids, "github:acme/app#4500"]),
+        (["experiments", "list"], ["github:acme/app#4500", "github:acme/app#45 ", "A long title"]),
+    ):
+        lines = await asyncio.to_thread(_lines_on_a_terminal, *arguments, DATABASE_URL=database_url)
+        assert max(map(len, lines)) <= 80
+        assert [word for word in wanted if word not in "\n".join(lines)] == []
+        assert "\x1b" not in "".join(lines)
+
+
+def _lines_on_a_terminal(*arguments: str, **variables: str) -> Sequence[str]:
     """The lines that a command writes to a terminal of 80 columns."""
     terminal, end = pty.openpty()
     with subprocess.Popen(
-        [*COMMAND, *arguments], stdout=end, stderr=end, env={**os.environ, "COLUMNS": "80"}
+        [*COMMAND, *arguments], stdout=end, stderr=end, env={**environment(**variables), "COLUMNS": "80"}
     ) as process:
         os.close(end)
         shown = b""
