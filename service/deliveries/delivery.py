@@ -55,7 +55,7 @@ class Provider(Protocol):
     kept_headers: ClassVar[frozenset[str]]
     """The headers to store with the body, names in lower case. None of them may contain a secret."""
     event_name: ClassVar[EventName]
-    """Where a delivery has the name of its event, for lists of deliveries."""
+    """The header or member of the body that names the event, for lists of deliveries."""
     proof_headers: ClassVar[frozenset[str]]
     """The headers that prove who the sender is, names in lower case. These headers are checked, but not stored."""
     security_schemes: ClassVar[Mapping[str, SecurityScheme]]

@@ -12,7 +12,7 @@ _LONGEST_WORD = 100
 
 @dataclass(frozen=True, slots=True)
 class EventName:
-    """Where the deliveries of a provider have the name of their event.
+    """The header and the members of the document that name the event of a delivery.
 
     Attributes:
         header: the header that has the name; empty if none has.

@@ -153,7 +153,7 @@ def test_each_delivery_shows_its_event_and_the_reference_that_it_is_about(databa
 @pytest.mark.parametrize(
     "ref", ["github:acme/app#46", "acme/app#46", "https://github.com/acme/app/issues/46", "github:acme/old#46"]
 )
-def test_deliveries_are_found_by_what_they_are_about_even_if_they_do_not_count(database_url: str, ref: str) -> None:
+def test_deliveries_about_a_reference_are_found_even_if_they_do_not_count(database_url: str, ref: str) -> None:
     requests = [
         opened(),
         Issue(number=46, created_at=at(2), labels=("bug",)).opened(),
