@@ -54,7 +54,7 @@ REMEDIES: Mapping[Field, str] = {
     "risk": "add the label risk:bold, or comment /experiment bold",
     "learning_url": "add the label learning:shared, or comment /experiment share",
 }
-"""How to declare each field, with the labels of the default rules."""
+"""The advice to declare each field, with the labels of the default rules."""
 
 
 class StatementAnswer(BaseModel):
