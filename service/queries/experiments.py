@@ -13,7 +13,7 @@ from service.lifecycle.taxonomy import FailureCategory, Outcome
 from service.metrics.terms import Terms
 from service.metrics.view import NO_TEAM
 from service.pipeline.surroundings import Surroundings, read_surroundings
-from service.queries.subjects import ADVICE, ask_for_near, experiment_named, find_in, unknown_id
+from service.queries.subjects import advise, experiment_named, find_in, unknown_id
 from service.storage import experiments, listing
 from service.storage.database import Connection, Database
 from service.storage.listing import AgeFilter, Filters, Sort, StateFilter
@@ -195,4 +195,4 @@ async def explain_absence(connection: Connection, named: Ref, surroundings: Surr
             f"{subject} is not an experiment now: GET /experiments/{named}/explain says why; "
             "a label or a CloudEvent to POST /events makes it one"
         )
-    return f"nothing is stored about {named}{await ask_for_near(connection, subject)}: {ADVICE}"
+    return await advise(connection, f"nothing is stored about {named}", [subject])

@@ -15,11 +15,10 @@ from service.storage import aliases, events, experiments, subjects
 from service.storage.database import Connection, Database
 
 _Select: TypeAlias = Callable[[Connection, Collection[Ref]], Awaitable[set[Ref]]]
-ADVICE = (
+_ADVICE = (
     "if a delivery about it has just been sent, try again in a moment; "
     "`loopgauge deliveries list` and GET /deliveries show the status of each delivery"
 )
-"""The advice for a person whose subject is not stored."""
 
 
 async def find_subject(database: Database, named: str) -> Ref:
@@ -138,14 +137,21 @@ async def _describe_absence(connection: Connection, reading: Reading) -> str:
             "such as github:acme/app#45, or the hash of the commit if the page shows a run"
         )
     meanings = " or ".join(reading.first)
-    near = [question for subject in reading.first if (question := await ask_for_near(connection, subject))]
-    return f"{reading.text!r} means {meanings}, and nothing is stored about it{''.join(near[:1])}: {ADVICE}"
+    return await advise(connection, f"{reading.text!r} means {meanings}, and nothing is stored about it", reading.first)
 
 
-async def ask_for_near(connection: Connection, subject: Ref) -> str:
-    """The question whether a person means a stored subject with a similar name; empty if there is no such subject."""
+async def advise(connection: Connection, absence: str, readings: Sequence[Ref]) -> str:
+    """Add what to try next to the statement that nothing is stored about these readings of a name."""
+    for reading in readings:
+        if similar := await _find_similar(connection, reading):
+            return f"{absence}; did you mean {similar}? {_ADVICE[0].upper()}{_ADVICE[1:]}"
+    return f"{absence}: {_ADVICE}"
+
+
+async def _find_similar(connection: Connection, subject: Ref) -> Ref | None:
+    """Find a stored subject with a similar name, but the same number."""
     name, rest = split_project(subject)
     roots = await subjects.roots_around(connection, subject)
     similar = suggest(name, {split_project(root)[0] for root in roots} - {name})
     stored = await subjects.select_stored(connection, [Ref(similar + rest)]) if similar else set()
-    return f"; did you mean {similar}{rest}?" if stored else ""
+    return next(iter(stored), None)
