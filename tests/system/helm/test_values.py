@@ -32,7 +32,7 @@ def _refusal(*arguments: str) -> str:
             "/api/autoscaling/minReplicas",
             "2 or more",
         ),
-        ("settings.forgottenAfter=2 weeks", "/settings/forgottenAfter", "'2 weeks' does not match"),
+        ("settings.forgottenAfter=2 months", "/settings/forgottenAfter", "'2 months' does not match"),
         ("settings.rawRetention=0d", "/settings/rawRetention", "'0d' does not match"),
         ("settings.windows={7d,monthly}", "/settings/windows/1", "'monthly' does not match"),
         ("settings.thresholds.search=soon", "/settings/thresholds/search", "'soon' does not match"),
