@@ -10,7 +10,7 @@ from service.settings.model import ApiTokens, Settings
 from service.settings.sources import SourceSettings
 
 SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
-_OF_COMMANDS = ("URL", "TOKEN")
+OF_COMMANDS = ("URL", "TOKEN")
 """The variables without their prefix that name a remote service for commands."""
 
 # Kubernetes, "Accessing the Service": if a namespace has a Service named loopgauge or loopgauge-…, each pod gets these
@@ -31,7 +31,7 @@ def find_unknown(names: Iterable[str]) -> Iterator[SettingFault]:
 
     Names below a setting, such as the name of a token, are not checked.
     """
-    settings = {name.upper() for name in Settings.model_fields} | {SECRETS_DIR.removeprefix(PREFIX), *_OF_COMMANDS}
+    settings = {name.upper() for name in Settings.model_fields} | {SECRETS_DIR.removeprefix(PREFIX), *OF_COMMANDS}
     for name in sorted(names):
         rest = name.upper().removeprefix(PREFIX)
         if name.upper().startswith(PREFIX) and rest.split(NESTING)[0] not in settings:

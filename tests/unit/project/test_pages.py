@@ -12,6 +12,7 @@ from service.metrics.excluded import KNOWN, OTHER_REASONS
 from service.metrics.view import View
 from service.providers import PROVIDERS
 from service.settings import PREFIX, ApiTokens, Settings, SourceSettings, given_alone
+from service.settings.names import OF_COMMANDS, SECRETS_DIR, find_unknown, is_service_link
 from service.telemetry import Telemetry
 from tests.support import catalogue
 from tests.support.builders import at, terms
@@ -40,6 +41,17 @@ def test_the_page_has_one_row_for_every_setting_and_no_other_rows() -> None:
     names = [name for name, _ in _setting_rows()]
     assert len(set(names)) == len(names), "a setting has two rows"
     assert set(names) == {f"{PREFIX}{name}" for name in _settings()}
+
+
+def test_the_other_variables_of_the_page_are_accepted_although_they_are_no_settings() -> None:
+    section = SETTINGS_PAGE.partition("\n## Other variables with the prefix\n")[2].partition("\n## ")[0]
+    names = [
+        name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    ]
+    ours = {name for name in names if not is_service_link(name, "10.0.0.1")}
+    assert ours == {SECRETS_DIR, *(f"{PREFIX}{name}" for name in OF_COMMANDS)}
+    assert len(names) > len(ours)
+    assert list(find_unknown(ours)) == []
 
 
 def test_the_page_states_the_default_of_every_setting_whose_default_is_plain() -> None:

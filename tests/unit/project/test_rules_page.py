@@ -17,6 +17,7 @@ from service.rules.conditions import When
 from service.rules.document import RulesFile
 from service.rules.faults import InvalidRules
 from service.rules.model import InstantName
+from service.rules.patterns import Pattern
 from service.rules.reader import read_rules, warn_about
 from service.rules.schema import Entry, RulesDocument, Then
 from service.settings import packaged_rules
@@ -133,3 +134,40 @@ def test_each_example_is_a_valid_rules_file_without_warnings(place: str, text: s
 def test_the_examples_have_a_pattern_an_insertion_and_a_path() -> None:
     whole = "".join(text for _, text in _EXAMPLES)
     assert [part for part in ("*", "{name}", "${", "where:", "ignore") if part not in whole] == []
+
+
+def _default_patterns(trait: Trait) -> set[str]:
+    """The patterns with which the packaged rules test a trait."""
+    rules = read_rules(None, packaged_rules(), PROVIDERS)
+    conditions = (condition for of_kind in rules.by_kind.values() for rule in of_kind for condition in rule.conditions)
+    return {pattern.text for condition in conditions if condition.trait == trait for pattern in condition.patterns}
+
+
+def _told_by_default() -> str:
+    return _PAGE.partition("\n## The default rules\n")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("trait", ["label", "branch", "environment", "item_type", "resolution", "reason"])
+def test_the_table_of_default_rules_names_every_value_that_they_test(trait: Trait) -> None:
+    told = _told_by_default().lower()
+    # The table shows patterns with the words of people: `exp/…`, `team:<name>`, and *not planned* for `not_planned`.
+    # It names each known value of a capture, such as the outcomes, and *moved* is described with duplicates.
+    captured = {
+        "outcome": Outcome.__members__.keys() - {"UNDECLARED"},
+        "category": {"intelligent", "basic", "complex"},
+        "risk": {"bold", "safe"},
+        "team": {"<name>"},
+    }
+    for pattern in _default_patterns(trait) - {"completed", "moved"}:
+        name = re.search(r"\{(\w+)\}", pattern)
+        for value in captured[name[1]] if name else [""]:
+            shown = re.sub(r"\{\w+\}", value, pattern).replace("*", "…").replace("_", " ")
+            assert shown.lower() in told
+
+
+def test_the_default_rules_test_every_label_branch_and_environment_of_the_table() -> None:
+    shown = {value for value in _quoted(_told_by_default()) if re.fullmatch(r"[\w/]+(:[\w<>]+)?|\w+/…", value)}
+    patterns = [Pattern.of(text) for trait in ("label", "branch", "environment") for text in _default_patterns(trait)]
+    values = {value.replace("…", "x").replace("<name>", "x") for value in shown} - {"trust_comments"}
+    assert len(values) > 10
+    assert {value for value in values if all(pattern.match(value) is None for pattern in patterns)} == set()
