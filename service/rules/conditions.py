@@ -94,9 +94,11 @@ class When(Strict):
             yield (), f"no observation has all of these: {', '.join(traits)}"
 
     @classmethod
+    def meant(cls, key: str) -> str:
+        return "" if key in _OF_THE_RULE else _OTHER_WORDS.get(key.lower()) or super().meant(key)
+
+    @classmethod
     def explain_unknown(cls, key: str) -> str:
         if key in _OF_THE_RULE:
             return f"{key} is not a condition; write it beside when, with the same indentation"
-        if known := _OTHER_WORDS.get(key.lower()):
-            return f"{key} is not a condition; did you mean {known}?"
         return super().explain_unknown(key)

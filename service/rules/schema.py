@@ -123,6 +123,10 @@ class Then(Strict):
             yield (), "expected an action, such as started"
 
     @classmethod
+    def meant(cls, key: str) -> str:
+        return "" if key in FIELDS or key in _RULE_KEYS else super().meant(key)
+
+    @classmethod
     def explain_unknown(cls, key: str) -> str:
         if key in FIELDS:
             return f"{key} is a field, not an action; write declare: {{{key}: …}}"
@@ -178,13 +182,18 @@ class Entry(Strict):
 
     @classmethod
     def merge(cls, value: dict[str, Any], found: Sequence[Found]) -> Sequence[Found]:
-        """Leave out `when` and `then` where they are missing only because they, or their keys, are at a wrong level."""
-        when, then = value.get("when"), value.get("then")
+        """Leave out that `when` or `then` is missing or empty because its keys, or the key itself, are at a wrong level."""
+        when, then = value.get("when", ""), value.get("then", "")
         elsewhere = {
-            "when": _CONDITIONS & value.keys() or _has(then, "when"),
-            "then": _ACTIONS & value.keys() or _has(when, "then"),
+            "when": when == "" and (_CONDITIONS & value.keys() or _has(then, "when")),
+            "then": then == "" and (_ACTIONS & value.keys() or _has(when, "then")),
         }
-        return [one for one in found if not (one[1] == MISSING and elsewhere.get(str(one[0][0])))]
+        return [one for one in found if not elsewhere.get(str(one[0][0]))]
+
+    @classmethod
+    def meant(cls, key: str) -> str:
+        elsewhere = {*_CONDITIONS, *_ACTIONS, *RulesDocument.model_fields}
+        return "" if key in elsewhere else super().meant(key)
 
     @classmethod
     def explain_unknown(cls, key: str) -> str:
@@ -242,6 +251,10 @@ class RulesDocument(Strict):
             problem = f"{' and '.join(outside)} must be in a rule; indent as far as the text after the dash of the rule"
             kept.append(((next(key for key in value if key in outside), KEY), problem))
         return list(_join_halves(kept))
+
+    @classmethod
+    def meant(cls, key: str) -> str:
+        return "" if key in _RULE_KEYS else super().meant(key)
 
     @classmethod
     def explain_other(cls, value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self, TypeAlias, TypeVar
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from service.lifecycle.nearest import did_you_mean
+from service.lifecycle.nearest import did_you_mean, suggest
 from service.rules.faults import show_found
 from service.rules.places import KEY, Path
 
@@ -35,18 +35,36 @@ class Strict(BaseModel):
     def _report_every_fault(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(value, dict):
             raise refusal([((), cls.explain_other(value))])
+        misspelt = cls._find_misspelt(value)
+        found: list[Found] = [((key, KEY), cls.explain_unknown(key)) for key in misspelt]
         try:
-            model = handler(value)
+            # The value of a misspelt key is read too, as the value of the key that is meant.
+            model = handler({misspelt.get(key, key): each for key, each in value.items()})
         except ValidationError as error:
-            found = [cls._explain(details) for details in error.errors(include_url=False)]
+            written = {meant: key for key, meant in misspelt.items()}
+            for path, problem in map(cls._explain, error.errors(include_url=False)):
+                first = [written.get(str(step), step) for step in path[:1]]
+                found.append(((*first, *path[1:]), problem))
+        if found:
             wrong = [path for path, _ in found]
             # Any fault of the remaining values would be a consequence of the faults found above.
             with suppress(ValidationError):
                 found += handler(_without(value, wrong)).check(wrong)
-            raise refusal(cls.merge(value, found)) from None
-        if found := list(model.check(())):
-            raise refusal(found)
+        else:
+            found = list(model.check(()))
+        if found:
+            raise refusal(cls.merge(value, found))
         return model
+
+    @classmethod
+    def _find_misspelt(cls, value: dict[str, Any]) -> dict[str, str]:
+        """The key that is probably meant, by each unknown key of the mapping."""
+        misspelt = {}
+        for key in value:
+            meant = "" if key in cls.model_fields else cls.meant(key)
+            if meant and meant not in value and meant not in misspelt.values():
+                misspelt[key] = meant
+        return misspelt
 
     def check(self, wrong: Collection[Path]) -> Iterator[Found]:  # noqa: ARG002 - subclasses use it
         """Find values that do not fit each other.
@@ -62,9 +80,14 @@ class Strict(BaseModel):
         return found
 
     @classmethod
+    def meant(cls, key: str) -> str:
+        """The known key that is probably meant by an unknown key, or an empty text."""
+        return suggest(key, cls.model_fields)
+
+    @classmethod
     def explain_unknown(cls, key: str) -> str:
         """The problem with an unknown key."""
-        return explain_unknown(key, cls.word, cls.model_fields)
+        return explain_unknown(key, cls.word, cls.model_fields, cls.meant(key))
 
     @classmethod
     def explain_other(cls, value: Any) -> str:
@@ -79,15 +102,16 @@ class Strict(BaseModel):
         return path, _in_words(details)
 
 
-def explain_unknown(key: str, word: str, known: Iterable[str]) -> str:
+def explain_unknown(key: str, word: str, known: Iterable[str], meant: str) -> str:
     """The problem with an unknown key.
 
     Args:
         word: what such keys are called, with an article.
         known: the known keys.
+        meant: the known key that is probably meant, or an empty text.
     """
-    keys = list(known)
-    return f"{key or 'an empty text'} is not {word}; {did_you_mean(key, keys) or 'expected ' + list_choices(keys)}"
+    remedy = f"did you mean {meant}?" if meant else f"expected {list_choices(list(known))}"
+    return f"{key or 'an empty text'} is not {word}; {remedy}"
 
 
 def list_choices(choices: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from service.lifecycle.acts import ACTS, ActName
 from service.lifecycle.durations import parse_duration
 from service.lifecycle.events import Result
 from service.lifecycle.fields import FIELDS, FieldName
+from service.lifecycle.nearest import suggest
 from service.lifecycle.references import KeyGrammar
 from service.lifecycle.taxonomy import Outcome
 from service.lifecycle.teams import normalise_team
@@ -111,7 +112,7 @@ def read_stated(act: ActName, value: object) -> Template:
 def read_values(value: object) -> object:
     def read(field: str, written: object) -> tuple[str, Template]:
         if field not in FIELDS:
-            raise WrongKey(explain_unknown(field, "a field", FIELDS))
+            raise WrongKey(explain_unknown(field, "a field", FIELDS, suggest(field, FIELDS)))
         return field, _read_value(cast("FieldName", field), Template.of(read_text(written)))
 
     return dict(read_each(value, read))

@@ -245,6 +245,9 @@ def test_a_text_that_is_not_yaml_is_one_fault_that_says_what_to_write(text: str,
         (rule(more="label: bet"), "4:5", "rule 1, label", "label is a condition; indent it under when"),
         (rule(more="ignore:"), "4:5", "rule 1, ignore", "ignore is an action; indent it under then"),
         (rule(more="teams: {a: b}"), "4:5", "rule 1, teams", "teams does not belong to a rule; write it without"),
+        ("rules:\n- when:\n  label: bet\n  then: active\n", "3:3", "rule 1, label", "indent it under when"),
+        ("rules:\n- when: {label: bet}\n  then:\n  active:\n", "4:3", "rule 1, active", "indent it under then"),
+        ("rules:\n- wen: {kind: closed}\n  then: active\n", "2:3", "rule 1, wen", "did you mean when?"),
         ("rules:\n  - label: bet\n    then: started\n", "2:5", "rule 1, label", "indent it under when"),
         ("rules:\n  - when: {label: bet}\n    shipped:\n", "3:5", "rule 1, shipped", "indent it under then"),
         ("rules:\n- when:\n    kind: closed\n    then: active\n", "4:5", "rule 1, when.then", "write it beside when"),
@@ -284,6 +287,23 @@ def test_every_fault_of_one_rule_is_reported() -> None:
         (3, "rule 1, then, action 3, declare.colour"),
         (4, "rule 1, where"),
     ]
+
+
+def test_the_value_of_a_misspelt_key_is_checked_too() -> None:
+    text = "threshold:\n  search: soon\n" + rule("{lable: '{}'}", "{declaer: {outcome: faild}}")
+    assert [(fault.line, fault.path) for fault in faults(text)] == [
+        (1, "threshold"),
+        (2, "threshold.search"),
+        (4, "rule 1 'a bet', when.lable"),
+        (4, "rule 1 'a bet', when.lable"),
+        (5, "rule 1 'a bet', then.declaer"),
+        (5, "rule 1 'a bet', then.declaer.outcome"),
+    ]
+
+
+def test_a_misspelt_key_beside_the_right_key_is_one_fault() -> None:
+    assert the_fault(rule("{label: bet, lable: '{}'}")).path == "rule 1 'a bet', when.lable"
+    assert len(faults(rule("{lable: bet, labl: bet}"))) == 2
 
 
 def test_a_fault_has_no_faults_as_its_consequences() -> None:
