@@ -13,7 +13,8 @@ from service.rules.validation import Found, Strict
 from service.rules.values import Provider, as_list, read_pattern
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-_OF_THE_RULE = ("name", "where", "then")
+RULE_KEYS = ("name", "when", "where", "then")
+"""The keys of a rule, in their usual order."""
 _OTHER_WORDS: Mapping[str, str] = {
     "action": "kind",
     "event": "kind",
@@ -95,10 +96,10 @@ class When(Strict):
 
     @classmethod
     def meant(cls, key: str) -> str:
-        return "" if key in _OF_THE_RULE else _OTHER_WORDS.get(key.lower()) or super().meant(key)
+        return "" if key in RULE_KEYS else _OTHER_WORDS.get(key.lower()) or super().meant(key)
 
     @classmethod
     def explain_unknown(cls, key: str) -> str:
-        if key in _OF_THE_RULE:
+        if key in RULE_KEYS:
             return f"{key} is not a condition; write it beside when, with the same indentation"
         return super().explain_unknown(key)

@@ -59,7 +59,7 @@ class Strict(BaseModel):
     @classmethod
     def _find_misspelt(cls, value: dict[str, Any]) -> dict[str, str]:
         """The key that is probably meant, by each unknown key of the mapping."""
-        misspelt = {}
+        misspelt: dict[str, str] = {}
         for key in value:
             meant = "" if key in cls.model_fields else cls.meant(key)
             if meant and meant not in value and meant not in misspelt.values():

@@ -14,12 +14,13 @@ from service.lifecycle.taxonomy import Outcome
 from service.providers import PROVIDERS
 from service.rules.actions import WITHOUT_INSTANTS
 from service.rules.conditions import When
+from service.rules.consequences import Then
 from service.rules.document import RulesFile
 from service.rules.faults import InvalidRules
 from service.rules.model import InstantName
 from service.rules.patterns import Pattern
 from service.rules.reader import read_rules, warn_about
-from service.rules.schema import Entry, RulesDocument, Then
+from service.rules.schema import Entry, RulesDocument
 from service.settings import packaged_rules
 from tests.support.builders import terms
 from tests.support.documents import blocks, read_page

@@ -19,11 +19,11 @@ from service.lifecycle.fields import FieldName
 from service.lifecycle.references import Ref
 from service.providers import PROVIDERS
 from service.rules.apply import apply_rules
+from service.rules.consequences import Then
 from service.rules.document import RulesFile
 from service.rules.faults import InvalidRules
 from service.rules.model import Rules
 from service.rules.reader import read_rules
-from service.rules.schema import Then
 from service.settings import packaged_rules
 from tests.support.builders import NO_PAYLOAD, at, raw_payload, without_label
 from tests.support.paths import REPOSITORY
