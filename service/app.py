@@ -24,6 +24,7 @@ from service.api import (
     receipts,
     scorecard,
     scrape,
+    sources,
     webhooks,
 )
 from service.api.events import EventReceiver
@@ -290,5 +291,6 @@ def _add_read_routes(
     read = _read_guard(settings)
     admin = TokenGuard([settings.api_tokens.admin], "LOOPGAUGE_API_TOKENS__ADMIN")
     app.include_router(deliveries.build_router(database, read, admin))
+    app.include_router(sources.build_router(database, configured_sources(settings), webhooks.PREFIX, read, clock))
     app.include_router(experiments.build_router(database, read, parts.terms, clock))
     app.include_router(scorecard.build_router(parts.scorecards.compile_scorecard, read))

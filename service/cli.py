@@ -21,6 +21,7 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
         "scorecard": "Print the scorecard, which answers four questions.",
     },
     "Find out why": {
+        "sources": "List the sources, and what each of them sent.",
         "deliveries": "List, show and retry webhook deliveries.",
         "explain": "Explain an experiment: its events and its metrics.",
     },

@@ -11,11 +11,11 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
-from service.api import deliveries, experiments, manual_events, receipts, scorecard
+from service.api import deliveries, experiments, manual_events, receipts, scorecard, sources, webhooks
 from service.api.http.auth import TokenGuard
 from service.api.http.bodies import BodyReader
 from service.api.http.problems import install_error_handlers
-from service.app import metric_terms, open_database, utc_now
+from service.app import configured_sources, metric_terms, open_database, utc_now
 from service.metrics.terms import Terms, Window
 from service.pipeline.receive import DeliveryWriter
 from service.queries.scorecard import Scorecards
@@ -83,6 +83,7 @@ def _create_app(
     receiver = manual_events.ManualEventReceiver(database, bodies, writer, telemetry, clock, uuid4)
     app.include_router(manual_events.build_router(receiver, guard))
     app.include_router(deliveries.build_router(database, guard, guard))
+    app.include_router(sources.build_router(database, configured_sources(settings), webhooks.PREFIX, guard, clock))
     app.include_router(experiments.build_router(database, guard, terms, clock))
     app.include_router(scorecard.build_router(_scorecard_compiler(database, terms, clock), guard))
     return app

@@ -287,6 +287,7 @@ async def test_the_openapi_document_has_every_endpoint_and_no_secret(database: D
         "/metrics",
         "/readyz",
         "/scorecard",
+        "/sources",
         "/webhooks/{source}",
     }
     assert page.status_code == 200
@@ -369,3 +370,19 @@ async def test_an_explanation_shows_when_a_subject_was_excluded_and_each_restart
     repeated = {"team": "acme/app", "window": "7d"}
     counted = [one for one in again["figures"] if one["metric"] == "loopgauge_repeated_experiments"]
     assert (counted[0]["labels"], counted[0]["value"], counted[0]["own"]) == (repeated, 1, 1)
+
+
+@pytest.mark.oldest_postgresql_too
+async def test_deliveries_are_found_by_reference_page_by_page(database: Database) -> None:
+    requests = [Issue(number=number, created_at=at(2)).opened() for number in (45, 45, 46)]
+    change = PullRequest(number=7, body="Fixes #45", created_at=at(3)).opened()
+    await deliver(database, *requests, change)
+    async with api(database) as client:
+        listed = (await client.get("/deliveries", params={"ref": "acme/app#45"})).json()
+        first = (await client.get("/deliveries", params={"ref": "acme/app!7", "limit": 1})).json()
+        ambiguous = await client.get("/deliveries", params={"ref": "number one"})
+    assert [shown["reference"] for shown in listed["deliveries"]] == ["github:acme/app#45"]
+    assert [(shown["event"], shown["reference"]) for shown in first["deliveries"]] == [
+        ("pull_request opened", "github:acme/app!7")
+    ]
+    assert is_problem(ambiguous, 422, "bad-reference")

@@ -1,0 +1,46 @@
+"""`GET /sources`: lists the configured sources, and what each of them sent."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from fastapi import APIRouter, Depends
+
+from service.api.http.auth import TokenGuard
+from service.api.http.strict_route import StrictRoute
+from service.api.receipts import SOURCE
+from service.deliveries.delivery import Source
+from service.presentation.sources import SourcesAnswer, source_answer
+from service.queries.sources import read_activity
+from service.storage.database import Database
+
+_EVENTS = "/events"
+
+
+def build_router(
+    database: Database,
+    sources: Mapping[str, Source],
+    webhooks: str,
+    read_guard: TokenGuard,
+    clock: Callable[[], datetime],
+) -> APIRouter:
+    """Build the route that lists the sources.
+
+    Args:
+        sources: the configured sources by name.
+        webhooks: the path of a source's webhooks, without the name of the source.
+        clock: returns the current time, UTC.
+    """
+    routes = APIRouter(tags=["deliveries"], dependencies=[Depends(read_guard)], route_class=StrictRoute)
+    paths = {SOURCE: _EVENTS} | {name: f"{webhooks}{name}" for name in sources}
+
+    @routes.get("/sources", summary="List the sources, and what each of them sent")
+    async def list_sources() -> SourcesAnswer:
+        """A source is a configured sender of webhooks. The source `cloudevents` also has the events that clients post
+        to `POST /events` and `POST /experiments/{experiment}/events`.
+
+        Sources that sent deliveries and are not configured any more are listed, too. No secret is shown.
+        """
+        activities, since = await read_activity(database, {*sources, SOURCE}, clock())
+        return SourcesAnswer(sources=[source_answer(each, sources, paths) for each in activities], since=since)
+
+    return routes

@@ -1,0 +1,109 @@
+"""`loopgauge sources` and `GET /sources` show each source, what it sent, and what to do."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from service.queries import sources as activities
+from service.storage.database import Database
+from tests.support.builders import Issue, at, github
+from tests.support.commands import in_database, invoke
+from tests.support.road import api, bearer, deliver, store_deliveries
+from tests.support.serving import opened
+
+NOW = datetime.now(UTC)
+SETTINGS = {
+    "SOURCES__GITHUB__SECRET": "s3cret-one",
+    "SOURCES__GITHUB__PREVIOUS_SECRET": "s3cret-two",
+    "SOURCES__JIRA_CLOUD__PROVIDER": "jira",
+    "SOURCES__JIRA_CLOUD__SECRET": "s3cret-three",
+}
+
+
+def _receive(database_url: str, source: str, received: datetime, *, failed: bool = False) -> None:
+    delivery = github("issues", f"{source} {received}".encode()).delivery(received)
+
+    async def store(database: Database) -> None:
+        await store_deliveries(database, delivery)
+        async with database.transaction() as connection:
+            await connection.execute(
+                text("UPDATE deliveries SET source = :source, verdict = :verdict WHERE id = :id"),
+                {"source": source, "verdict": "failed" if failed else "counted", "id": delivery.id},
+            )
+
+    in_database(database_url, store)
+
+
+def _shown(database_url: str) -> dict[str, Any]:
+    document = json.loads(invoke("sources", "--json", DATABASE_URL=database_url, **SETTINGS).stdout)
+    return {source["name"]: source for source in document["sources"]}
+
+
+def test_each_source_shows_what_it_sent_and_never_its_secret(database_url: str) -> None:
+    _receive(database_url, "github", NOW - timedelta(hours=2))
+    _receive(database_url, "github", NOW - timedelta(hours=1), failed=True)
+    _receive(database_url, "github", NOW - timedelta(days=9))
+    in_database(
+        database_url, lambda database: store_deliveries(database, opened().delivery(NOW - timedelta(minutes=5)))
+    )
+    ended = invoke("sources", "--json", DATABASE_URL=database_url, **SETTINGS)
+    assert "s3cret" not in ended.stdout
+    shown = _shown(database_url)
+    assert list(shown) == ["cloudevents", "github", "jira_cloud"]
+    assert shown["github"] == {
+        "name": "github",
+        "provider": "github",
+        "path": "/webhooks/github",
+        "configured": True,
+        "secret_set": True,
+        "previous_secret_set": True,
+        "last_delivery_at": (NOW - timedelta(minutes=5)).isoformat().replace("+00:00", "Z"),
+        "recent": {"pending": 1, "counted": 1, "ignored": 0, "failed": 1},
+        "pending": 1,
+        "failed": 1,
+    }
+    assert (shown["jira_cloud"]["provider"], shown["jira_cloud"]["last_delivery_at"]) == ("jira", None)
+    assert (shown["cloudevents"]["path"], shown["cloudevents"]["configured"]) == ("/events", False)
+
+
+def test_the_command_says_what_to_do_about_each_source(database_url: str) -> None:
+    _receive(database_url, "github", NOW - timedelta(hours=1), failed=True)
+    _receive(database_url, "gitlab", NOW - timedelta(days=9))
+    ended = invoke("sources", DATABASE_URL=database_url, **SETTINGS)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    advice = ended.stdout.splitlines()
+    assert [line.split(": ")[:2] for line in advice if ": " in line and not line.startswith("Recent")] == [
+        ["github", "two secrets are accepted"],
+        ["github", "1 failed"],
+        ["gitlab", "it is not configured any more, so its webhooks get a 404"],
+        ["jira_cloud", "it has not sent anything"],
+    ]
+    assert "s3cret" not in ended.stdout
+    silent = {"SOURCES__GITLAB__SECRET": "s3cret-one"}
+    assert "gitlab: it is silent: check in gitlab" in invoke("sources", DATABASE_URL=database_url, **silent).stdout
+    assert "No source is configured: " in invoke("sources", DATABASE_URL=database_url).stdout
+
+
+def test_the_recent_deliveries_are_limited(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activities, "_MOST_COUNTED", 2)
+    for hours in (1, 2, 3):
+        _receive(database_url, "github", NOW - timedelta(hours=hours))
+    document = json.loads(invoke("sources", "--json", DATABASE_URL=database_url, **SETTINGS).stdout)
+    assert document["since"] == (NOW - timedelta(hours=2)).isoformat().replace("+00:00", "Z")
+    [shown] = [source for source in document["sources"] if source["name"] == "github"]
+    assert shown["recent"]["counted"] == 2
+
+
+@pytest.mark.oldest_postgresql_too
+async def test_the_api_lists_sources_to_holders_of_the_read_token(database: Database) -> None:
+    await deliver(database, opened(), Issue(number=46, created_at=at(2), labels=("bug",)).opened())
+    async with api(database, api_tokens={"read": "r3ad-t0ken"}) as client:
+        refused = await client.get("/sources")
+        listed = await client.get("/sources", headers=bearer("r3ad-t0ken"))
+    assert refused.status_code == 401
+    by_name = {source["name"]: source for source in listed.json()["sources"]}
+    assert by_name["github"]["recent"] == {"pending": 0, "counted": 1, "ignored": 1, "failed": 0}
+    assert "Secret to Everybody" not in listed.text
