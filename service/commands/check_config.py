@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,22 +12,25 @@ from service.commands.options import AS_JSON
 
 if TYPE_CHECKING:
     from service.commands.faults import CheckedRules
-    from service.settings import Inspection, Settings, ShownSetting
+    from service.settings import Inspection, SettingFault, Settings, ShownSetting
 
 
 @click.command("check-config")
+@click.option("--database", is_flag=True, help="Connect to PostgreSQL too, and check that its schema is up to date.")
 @AS_JSON
-def check_config(as_json: bool) -> None:
+def check_config(database: bool, as_json: bool) -> None:
     """Check the settings and the rules file, and show what is in force.
 
     The command reads the environment, the file .env, the files in LOOPGAUGE_SECRETS_DIR and the rules file, and prints
     every fault. If there are no faults, it prints each setting with its value and its origin; a secret is only shown as
-    set. It does not connect to the database. The exit status is 0 if there are no faults, and 1 otherwise.
+    set. The command does not need the database. The exit status is 0 if there are no faults, and 1 otherwise.
     """
     from service.commands.faults import check_file
     from service.settings import inspect_settings, show_settings
 
     read = inspect_settings()
+    if database and read.settings:
+        read = replace(read, faults=list(_check_database(read.settings)))
     rules = check_file(read.rules_file)
     shown = list(show_settings(read.settings, read.origins)) if read.settings else []
     if as_json:
@@ -39,6 +42,27 @@ def check_config(as_json: bool) -> None:
     if read.settings and not as_json:
         _print_warnings(read.settings, rules)
     sys.exit(1 if read.faults or rules.faults else 0)
+
+
+def _check_database(settings: "Settings") -> "Iterator[SettingFault]":
+    """Find out whether PostgreSQL accepts writes and has the schema. The embedded PostgreSQL needs no check."""
+    import asyncio
+
+    from service.app import open_database
+    from service.settings import SettingFault
+    from service.storage.errors import DatabaseError
+
+    async def connect() -> None:
+        async with open_database(settings) as opened:
+            await opened.check_writable()
+            await opened.check_schema()
+
+    if settings.database_url is None:
+        return
+    try:
+        asyncio.run(connect())
+    except DatabaseError as error:
+        yield SettingFault("LOOPGAUGE_DATABASE_URL", str(error))
 
 
 def _document(read: "Inspection", rules: "CheckedRules", shown: "Sequence[ShownSetting]") -> dict[str, Any]:
