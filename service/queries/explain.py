@@ -1,5 +1,6 @@
 """Explain one subject: show its events, and the metrics that count it."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,11 +16,11 @@ from service.lifecycle.references import Ref
 from service.lifecycle.stages import Omission, omissions
 from service.metrics.terms import Terms
 from service.pipeline.surroundings import Surroundings, read_surroundings
-from service.queries.contributions import Contribution, find_contributions, read_row
+from service.queries.contributions import Contribution, TeamRow, find_contributions, read_row
 from service.queries.experiments import ExperimentStatus, explain_absence, status_of
 from service.queries.refusals import Refusal, find_refusals
 from service.storage import aliases, events
-from service.storage.database import Connection, Database
+from service.storage.database import Database
 from service.storage.events import Origin
 
 _BRANCH = "branch:"
@@ -105,7 +106,9 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
         if not found and canonical not in surroundings.graph.upwards:
             raise UnknownSubject(await explain_absence(connection, subject, surroundings))
         origins = await events.origins_of(connection, {event.subject for event in found})
-        experiment = await _explain_experiment(connection, surroundings, canonical, terms, now)
+        is_experiment = canonical in surroundings.roots
+        row = await read_row(connection, surroundings.fold(canonical), terms, now) if is_experiment else None
+    experiment = await _explain_experiment(surroundings, canonical, row, terms, now) if row else None
     return Explanation(
         subject=canonical,
         as_of=now,
@@ -133,19 +136,18 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
 
 
 async def _explain_experiment(
-    connection: Connection, surroundings: Surroundings, root: Ref, terms: Terms, now: datetime
-) -> ExplainedExperiment | None:
-    if root not in surroundings.roots:
-        return None
+    surroundings: Surroundings, root: Ref, row: TeamRow, terms: Terms, now: datetime
+) -> ExplainedExperiment:
     experiment, grounds = surroundings.fold(root), surroundings.grounds(root)
-    row = await read_row(connection, experiment, terms, now)
+    # A large row takes a while. In a thread, the event loop goes on to serve other requests.
+    contributions = await asyncio.to_thread(find_contributions, experiment, row, terms, now)
     return ExplainedExperiment(
         status_of(experiment, terms, now),
         grounds,
         fields_in_force(grounds, experiment.outcome, experiment.failure_category),
         omissions(experiment, now),
         row.name,
-        find_contributions(experiment, row, terms, now),
+        contributions,
     )
 
 
