@@ -116,10 +116,12 @@ def _warnings(settings: "Settings") -> Iterator[str]:
     """Settings that are valid, but probably not intended."""
     if not settings.sources:
         yield "no source is configured: every webhook is refused; set LOOPGAUGE_SOURCES__GITHUB__SECRET, for example"
-    for name, source in sorted(settings.sources.items()):
-        if source.secret.get_secret_value() == _EXAMPLE:
-            yield f"LOOPGAUGE_SOURCES__{name.upper()}__SECRET has the value of the examples; set a secret of your own"
     tokens = settings.api_tokens
+    secrets = {f"SOURCES__{name.upper()}__SECRET": source.secret for name, source in sorted(settings.sources.items())}
+    given = {f"API_TOKENS__{name.upper()}": token for name, token in tokens if token}
+    for name, secret in {**secrets, **given}.items():
+        if secret.get_secret_value().startswith(_EXAMPLE):
+            yield f"LOOPGAUGE_{name} has the value of an example; set a secret of your own"
     if not settings.listens_on_loopback and not (tokens.read or tokens.admin):
         yield (
             f"the service listens on {settings.host} without a read token, so the API refuses reads; "
@@ -128,3 +130,4 @@ def _warnings(settings: "Settings") -> Iterator[str]:
 
 
 _EXAMPLE = "change-me"
+"""The secrets in the examples begin with this text."""

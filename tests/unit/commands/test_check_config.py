@@ -130,7 +130,11 @@ def test_a_valid_configuration_is_printed_as_a_table_with_the_number_of_rules(tm
     ("variables", "warning"),
     [
         ({}, "no source is configured: every webhook is refused"),
-        ({"SOURCES__GITHUB__SECRET": "change-me"}, "LOOPGAUGE_SOURCES__GITHUB__SECRET has the value of the examples"),
+        ({"SOURCES__GITHUB__SECRET": "change-me"}, "LOOPGAUGE_SOURCES__GITHUB__SECRET has the value of an example"),
+        (
+            {"SOURCES__GITHUB__SECRET": "s3cret", "API_TOKENS__READ": "change-me-to-read"},
+            "LOOPGAUGE_API_TOKENS__READ has the value of an example",
+        ),
         ({"SOURCES__GITHUB__SECRET": "s3cret", "HOST": "0.0.0.0"}, "listens on 0.0.0.0 without a read token"),
     ],
 )
