@@ -38,7 +38,7 @@ def build_router(
         """A source is a configured sender of webhooks. The source `cloudevents` also has the events that clients post
         to `POST /events` and `POST /experiments/{experiment}/events`.
 
-        Sources that sent deliveries and are not configured any more are listed, too. No secret is shown.
+        The list also has sources that sent deliveries but are not configured now. It shows no secret.
         """
         activities, since = await read_activity(database, {*sources, SOURCE}, clock())
         return SourcesAnswer(sources=[source_answer(each, sources, paths) for each in activities], since=since)

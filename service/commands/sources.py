@@ -20,9 +20,9 @@ _TITLES = ("source", "webhooks go to", "last delivery", "recent deliveries")
 @takes_address
 @AS_JSON
 def sources(address: Address, as_json: bool) -> None:
-    """List the sources: where their webhooks go, when each sent its last delivery, and what became of the recent ones.
+    """List the sources, each with the path of its webhooks, its last delivery and its recent deliveries by status.
 
-    For a source that is silent, or whose deliveries fail, the command says what to do.
+    If a source is silent, or if its deliveries fail or wait, the command says what to do.
     """
     run_with_client(address, lambda client: _sources(client, as_json=as_json))
 
@@ -70,7 +70,7 @@ def _cells(source: "SourceAnswer") -> tuple[str, str, str, str]:
 
 
 def _advice(source: "SourceAnswer", since: datetime) -> Iterator[str]:
-    """What to do about a source."""
+    """The advice about a source."""
     if source.configured and (source.last_delivery_at is None or source.last_delivery_at < since):
         state = "it has not sent anything" if source.last_delivery_at is None else "it is silent"
         yield (
@@ -80,7 +80,7 @@ def _advice(source: "SourceAnswer", since: datetime) -> Iterator[str]:
         )
     if source.path is None:
         yield (
-            "it is not configured any more, so its webhooks get a 404: remove the webhook, or set "
+            "it is not configured now, so its webhooks get a 404: remove the webhook, or set "
             f"LOOPGAUGE_SOURCES__{source.name.upper()}__SECRET."
         )
     if source.previous_secret_set:

@@ -1,4 +1,4 @@
-"""What each source sent: its last delivery, its recent deliveries by status, and its deliveries that wait or failed."""
+"""Read what each source sent: its last delivery, its recent deliveries by status, and those that wait or failed."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _MOST_COUNTED = 100_000
 
 @dataclass(frozen=True, slots=True)
 class SourceActivity:
-    """What one source sent.
+    """The deliveries of one source in numbers.
 
     Attributes:
         last_delivery_at: when its last delivery was received; None if it is not among the newest 100,000 deliveries of

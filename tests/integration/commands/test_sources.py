@@ -78,7 +78,7 @@ def test_the_command_says_what_to_do_about_each_source(database_url: str) -> Non
     assert [line.split(": ")[:2] for line in advice if ": " in line and not line.startswith("Recent")] == [
         ["github", "two secrets are accepted"],
         ["github", "1 failed"],
-        ["gitlab", "it is not configured any more, so its webhooks get a 404"],
+        ["gitlab", "it is not configured now, so its webhooks get a 404"],
         ["jira_cloud", "it has not sent anything"],
     ]
     assert "s3cret" not in ended.stdout
