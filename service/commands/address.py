@@ -125,7 +125,12 @@ def _in_dotenv(variable: str) -> str:
 
 def _read_token(_context: click.Context, _option: click.Parameter, given: str | None) -> str:
     token = (given or _in_dotenv(TOKEN_VARIABLE)).strip()
-    return _read_file(token.removeprefix(_FILE)) if token.startswith(_FILE) else token
+    if token.startswith(_FILE):
+        token = _read_file(token.removeprefix(_FILE))
+    if not token.isprintable():
+        # The library that sends the header would show the token in its error.
+        raise click.BadParameter("expected a token in one line, without control characters")
+    return token
 
 
 def _read_file(name: str) -> str:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from service.commands.address import TOKEN_VARIABLE, URL_VARIABLE
 from service.commands.running import CommandFailed
+from service.commands.table import printable
 
 if TYPE_CHECKING:
     from service.local_api import LocalApi
@@ -100,7 +101,7 @@ class Client:
     async def _request(self, method: str, path: str, right: Right, **content: Any) -> bytes:
         try:
             response = await self._http.request(method, path, **content)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             raise CommandFailed(_unanswered(self._url, error)) from error
         if response.is_success and _is_json(response):
             return response.content
@@ -111,7 +112,7 @@ class Client:
 
         A line for each candidate follows, if the answer is about an ambiguous reference.
         """
-        status = HTTPStatus(response.status_code)
+        status = response.status_code
         asked = f"{response.request.method} {response.request.url.path}"
         if response.is_redirect:
             location = response.headers.get("location", "another address")
@@ -119,19 +120,20 @@ class Client:
         try:
             problem = msgspec.json.decode(response.content, type=_Problem)
         except msgspec.DecodeError:
+            answer = f"{status} {response.reason_phrase}".strip()
             return (
-                f"{self._url} does not answer as loopgauge does: {asked} is answered {int(status)} {status.phrase}; "
+                f"{self._url} does not answer as loopgauge does: {asked} is answered {answer}; "
                 f"check --url or {URL_VARIABLE}"
             )
         if problem.type in _NO_ROUTE:
             return f"{self._url} has no {asked}; {_UPGRADE}"
-        refusal = "; ".join(filter(None, (_sentence(problem, status), self._remedy(response, status, right))))
+        refusal = "; ".join(filter(None, (_sentence(problem, status), self._remedy(response, right))))
         return "\n".join([refusal, *map(_line, problem.candidates)])
 
-    def _remedy(self, response: httpx.Response, status: HTTPStatus, right: Right) -> str:
+    def _remedy(self, response: httpx.Response, right: Right) -> str:
         if not self._url:
             return ""
-        match status:
+        match response.status_code:
             case HTTPStatus.UNAUTHORIZED:
                 tokens = "admin token" if right == "admin" else f"{right} token or the admin token"
                 return f"give the {tokens} of {self._url} in {TOKEN_VARIABLE}"
@@ -152,7 +154,8 @@ async def open_remote(url: str, token: str) -> AsyncIterator[Client]:
     The client follows no redirects, so that the token reaches no other host. It trusts the certificates that the
     operating system trusts, and those in the file that SSL_CERT_FILE names.
     """
-    headers = {"authorization": f"Bearer {token}"} if token else {}
+    # Bytes, because httpx would refuse a token with letters beyond ASCII.
+    headers = {b"authorization": f"Bearer {token}".encode()} if token else {}
     context = ssl.create_default_context()
     try:
         http = httpx.AsyncClient(base_url=url, headers=headers, timeout=_TIMEOUT, verify=context)
@@ -206,12 +209,12 @@ def _is_json(response: httpx.Response) -> bool:
     return media_type.partition(";")[0].strip() == "application/json"
 
 
-def _sentence(problem: _Problem, status: HTTPStatus) -> str:
+def _sentence(problem: _Problem, status: int) -> str:
     """The problem in one line. The detail of a 404 names what its title speaks of, so the detail alone is enough."""
-    title, detail = problem.title.strip(), " ".join(problem.detail.split())
-    if not detail or status is HTTPStatus.UNAUTHORIZED:
+    title, detail = (printable(" ".join(text.split())) for text in (problem.title, problem.detail))
+    if not detail or status == HTTPStatus.UNAUTHORIZED:
         return title
-    if status is HTTPStatus.NOT_FOUND or detail.lower().startswith(title.lower()):
+    if status == HTTPStatus.NOT_FOUND or detail.lower().startswith(title.lower()):
         return detail
     return f"{title}: {detail.rstrip('.')}"
 

@@ -3,6 +3,7 @@
 import json
 import re
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -126,6 +127,39 @@ def test_wrong_addresses_are_refused_without_showing_a_secret(options: list[str]
     assert "s3cret" not in ended.stderr
 
 
+@pytest.mark.parametrize("token", ["s3cret\nline", "s3cret\x00"])
+def test_a_token_that_no_header_can_have_is_refused_without_showing_it(token: str) -> None:
+    ended = invoke("deliveries", "list", "--url", "http://127.0.0.1:1", "--token", token)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "expected a token in one line" in ended.stderr
+    assert "s3cret" not in ended.stderr
+
+
+def test_a_token_may_have_any_letters() -> None:
+    with _answering(200, {"content-type": "application/json"}, b'{"deliveries": [], "next": null}') as (url, tokens):
+        ended = _remotely(url, "deliveries", "list", token="schlüssel")
+    assert ended.returncode == 0
+    assert [token.encode("latin-1").decode() for token in tokens if token] == ["Bearer schlüssel"]
+
+
+def test_a_certificate_is_trusted_only_if_its_authority_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    named = ("-subj", "/CN=loopgauge", "-addext", "subjectAltName=IP:127.0.0.1")
+    made = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", str(key), "-out", str(certificate))
+    subprocess.run(["openssl", "req", "-x509", "-nodes", "-days", "1", *named, *made], check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    answer = (200, {"content-type": "application/json"}, b'{"deliveries": [], "next": null}')
+    with _answering(*answer, tls=tls) as (url, tokens):
+        refused = _remotely(url, "deliveries", "list")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        trusted = _remotely(url, "deliveries", "list")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith(f"loopgauge: the certificate of {url} is not trusted: self")
+    assert refused.stderr.endswith("; name the file of your certificate authority in SSL_CERT_FILE\n")
+    assert (trusted.returncode, trusted.stderr, tokens) == (0, "no deliveries\n", ["Bearer adm1n-t0ken"])
+
+
 def test_the_address_may_be_in_the_dotenv_file(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +255,21 @@ def _problem(status: int, slug: str, title: str, detail: str) -> tuple[int, Mapp
             ),
         ),
         (
+            (520, {"content-type": "text/html"}, b"<html>An error of a proxy</html>"),
+            ("{url} does not answer as loopgauge does: GET /deliveries is answered 520; check --url or LOOPGAUGE_URL"),
+        ),
+        (
+            _problem(409, "newer", "A new \x1b[31mproblem", "It has\na detail."),
+            "A new  [31mproblem: It has a detail",
+        ),
+        (
+            (200, {"content-type": "application/json", "content-encoding": "gzip"}, b"not gzip"),
+            (
+                "cannot reach {url}: Error -3 while decompressing data: incorrect header check; check that the service "
+                "runs there, and --url or LOOPGAUGE_URL"
+            ),
+        ),
+        (
             (200, {"content-type": "text/html"}, b"<html>Sign in</html>"),
             "{url} does not answer as loopgauge does: GET /deliveries is answered 200 OK; check --url or LOOPGAUGE_URL",
         ),
@@ -240,7 +289,10 @@ def _problem(status: int, slug: str, title: str, detail: str) -> tuple[int, Mapp
             "{url} redirects to https://elsewhere.example.com/deliveries; name the new address with --url",
         ),
     ],
-    ids=["no such endpoint", "no such parameter", "no token", "outage", "proxy", "login", "JSON", "newer", "redirect"],
+    ids=[
+        *("no such endpoint", "no such parameter", "no token", "outage", "proxy", "unknown status", "unknown problem"),
+        *("gzip", "login", "JSON", "newer", "redirect"),
+    ],
 )
 def test_an_answer_that_is_no_result_is_reported_in_one_line(
     answer: tuple[int, Mapping[str, str], bytes], error: str
