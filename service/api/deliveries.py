@@ -1,10 +1,11 @@
 """`/deliveries`: lists deliveries with their status and reason, and retries failed ones."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Annotated, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.api.http.auth import Credentials, TokenGuard
@@ -130,6 +131,11 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
             return retry_answer(await retry_selected(database, list(dict.fromkeys(body.deliveries))))
         source = source_name(body.source) if body.source else None
         return retry_answer(*await retry_failed(database, source, body.since, body.cursor))
+
+    @routes.get("/retry", include_in_schema=False)
+    async def refuse_to_show_retries() -> None:
+        # Otherwise `GET /deliveries/retry` would mean the delivery with the id `retry`.
+        raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": "POST"})
 
     @routes.get(
         "/{delivery}",

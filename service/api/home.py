@@ -132,7 +132,7 @@ def _link(target: _Target, request: Request) -> Link:
 
 def _page(home: Home) -> Response:
     status = (
-        "Ready: webhooks are stored."
+        "Ready: loopgauge can store deliveries."
         if home.ready
         else 'Not ready: <a href="readyz">the readiness check</a> gives the reason.'
     )

@@ -3,12 +3,15 @@ request takes too long.
 """
 
 from collections.abc import Callable, Coroutine
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
+from service.api.http.problems import InvalidRequest
 from service.storage.database import abandon_after
 from service.storage.errors import DatabaseUnavailable
 
@@ -33,6 +36,11 @@ class StrictRoute(APIRoute):
                 raise RequestValidationError([{"loc": ("query", name), "msg": message} for name in unknown])
             try:
                 return await abandon_after(TIMEOUT_SECONDS, handle(request))
+            except HTTPException as error:
+                # FastAPI answers a body that is not UTF-8 with 400, and any other malformed body with 422.
+                if error.status_code == HTTPStatus.BAD_REQUEST:
+                    raise InvalidRequest(error.detail) from None
+                raise
             except TimeoutError:
                 raise DatabaseUnavailable(f"PostgreSQL did not answer within {TIMEOUT_SECONDS:g} seconds") from None
 

@@ -53,7 +53,7 @@ async def test_a_browser_gets_a_page_whose_links_open(database: Database) -> Non
     assert (response.status_code, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert set(opened) == {"docs", "metrics", "scorecard", "experiments", "deliveries", "readyz"}
     assert set(opened.values()) == {200}
-    assert "Ready: webhooks are stored." in response.text
+    assert "Ready: loopgauge can store deliveries." in response.text
     assert "No source" not in response.text
 
 

@@ -38,3 +38,17 @@ async def test_a_request_while_postgresql_is_frozen_is_answered_503(
     for answer in (*asked, posted):
         assert is_problem(answer, 503, "database-unavailable")
         assert answer.headers["retry-after"]
+
+
+async def test_a_body_that_is_not_utf_8_is_invalid(database: Database) -> None:
+    headers = {"authorization": "Bearer an admin token", "content-type": "application/json"}
+    async with api(database, api_tokens={"admin": "an admin token"}) as client:
+        answer = await client.post("/deliveries/retry", content=b"\xff", headers=headers)
+    assert is_problem(answer, 422, "invalid")
+
+
+async def test_the_address_of_the_retries_cannot_be_read(database: Database) -> None:
+    async with api(database) as client:
+        answer = await client.get("/deliveries/retry")
+    assert is_problem(answer, 405, "method-not-allowed")
+    assert answer.headers["allow"] == "POST"
