@@ -70,6 +70,11 @@ def test_each_provider_has_a_page_with_the_same_sections_and_there_is_no_other_p
     assert {name: expected - found for name, found in sections.items() if expected - found} == {}
 
 
+def test_the_setting_of_a_sources_provider_lists_every_provider_and_no_other() -> None:
+    [meaning] = re.findall(r"^\| `LOOPGAUGE_SOURCES__<NAME>__PROVIDER` \| (.*) \| .* \|$", SETTINGS_PAGE, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", meaning)) == PROVIDERS.keys()
+
+
 def test_the_index_of_sources_links_every_page() -> None:
     assert set(re.findall(r"\]\((\w+)\.md\)", read_page("sources/README.md"))) == PROVIDERS.keys()
 
