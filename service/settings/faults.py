@@ -1,7 +1,7 @@
 """The faults of settings, each with the variable, the expected value and, if known, the remedy."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic_core import ErrorDetails
@@ -13,15 +13,26 @@ PREFIX = "LOOPGAUGE_"
 NESTING = "__"
 
 
+_FILES: Mapping[str, str] = {".env": ".env", "secrets directory": "the secrets directory"}
+"""The words for the origins that are files. A fault without such words is in the environment or in an argument."""
+
+
 @dataclass(frozen=True, slots=True)
 class SettingFault:
-    """One fault of the settings. `setting` is the variable, or the file or directory that cannot be read."""
+    """One fault of the settings.
+
+    Attributes:
+        setting: the variable, or the file that cannot be read.
+        origin: where the wrong value comes from, if it comes from one place.
+    """
 
     setting: str
     message: str
+    origin: str = ""
 
     def __str__(self) -> str:
-        return f"{self.setting}{' ' if self.message.startswith('is ') else ': '}{self.message}"
+        place = f" in {_FILES[self.origin]}" if self.origin in _FILES else ""
+        return f"{self.setting}{place}{' ' if self.message.startswith('is ') else ': '}{self.message}"
 
 
 class InvalidSetting(Exception):

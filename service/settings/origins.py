@@ -1,7 +1,7 @@
 """The origins of settings: arguments, the environment, the file `.env`, and the files of a directory of secrets."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from dotenv import dotenv_values
 from pydantic_settings import EnvSettingsSource, SettingsError
 
+from service.deliveries.delivery import source_name
 from service.settings.faults import PREFIX, SettingFault, variable_of
 from service.settings.model import Settings
 from service.settings.names import SECRETS_DIR, is_service_link
@@ -54,7 +55,7 @@ def read_origins(given: Mapping[str, Any]) -> tuple[list[Origin], list[SettingFa
     origins = [Origin("command line", values={name: value for name, value in given.items() if value is not None})]
     for name, variables in read.items():
         ours = {each: value for each, value in variables.items() if each.upper().startswith(PREFIX)}
-        origins.append(Origin(name, ours, _decode(ours, faults)))
+        origins.append(Origin(name, ours, _decode(name, ours, faults)))
     return origins, faults
 
 
@@ -88,11 +89,11 @@ def _read_secrets(directory: Path, faults: list[SettingFault]) -> Mapping[str, s
     return secrets
 
 
-def _decode(variables: Mapping[str, str], faults: list[SettingFault]) -> dict[str, Any]:
+def _decode(origin: str, variables: Mapping[str, str], faults: list[SettingFault]) -> dict[str, Any]:
     """The values of variables, by the names of settings. A variable that is not JSON is reported and left out."""
     source = EnvSettingsSource(Settings)
     source.env_vars = {name.lower(): value for name, value in variables.items()}
-    faults.extend(SettingFault(variable_of([name]), _JSON[name]) for name in _undecodable(source))
+    faults.extend(SettingFault(variable_of([name]), _JSON[name], origin) for name in _undecodable(source))
     return source()
 
 
@@ -108,3 +109,21 @@ def _undecodable(source: EnvSettingsSource) -> Iterator[str]:
                 each: value for each, value in source.env_vars.items() if each != f"{PREFIX}{name}".lower()
             }
             yield name
+
+
+def find_origin(path: Sequence[int | str], origins: Sequence[Origin]) -> str:
+    """The origin of a value; empty if no origin states it. Several origins may each state a part of the thresholds."""
+    names = [origin.name for origin in origins if _states(origin.values, path)]
+    return " and ".join(names) if tuple(path) == ("thresholds",) else next(iter(names), "")
+
+
+def _states(values: object, path: Sequence[int | str]) -> bool:
+    if not path:
+        return True
+    if not isinstance(values, Mapping):
+        # The path leads into a list that is written as one text.
+        return isinstance(path[0], int)
+    step, *rest = path
+    return any(
+        _states(value, rest) for name, value in values.items() if source_name(str(name)) == source_name(str(step))
+    )

@@ -1,7 +1,7 @@
 """Read the settings of this process from all origins, with every fault at once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from service.settings.faults import InvalidSetting, SettingFault, explain, variable_of
 from service.settings.model import ApiTokens, Settings
 from service.settings.names import find_unknown
-from service.settings.origins import Origin, read_origins
+from service.settings.origins import Origin, find_origin, read_origins
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def inspect_settings(**given: Any) -> Inspection:
     """Read the settings of this process, with their origins and all faults."""
     origins, faults = read_origins(given)
     for origin in origins:
-        faults += find_unknown(origin.variables)
+        faults += [replace(fault, origin=origin.name) for fault in find_unknown(origin.variables)]
     values: dict[str, Any] = {}
     for origin in reversed(origins):
         values = _merge(values, origin.values)
@@ -59,7 +59,8 @@ def inspect_settings(**given: Any) -> Inspection:
     except ValidationError as error:
         for details in error.errors(include_url=False):
             known = ApiTokens.model_fields if details["loc"][0] == "api_tokens" else ()
-            faults.append(SettingFault(variable_of(details["loc"]), explain(details, known)))
+            path = details["loc"]
+            faults.append(SettingFault(variable_of(path), explain(details, known), find_origin(path, origins)))
     return Inspection(None if faults else settings, origins, list(dict.fromkeys(faults)))
 
 

@@ -2,17 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from pydantic import BaseModel, SecretStr
 
-from service.deliveries.delivery import source_name
 from service.lifecycle.durations import format_duration
 from service.settings.faults import variable_of
 from service.settings.model import Settings
-from service.settings.origins import Origin
+from service.settings.origins import Origin, find_origin
 
 DEFAULT = "default"
 SET = "set"
@@ -41,7 +40,7 @@ class ShownSetting:
 def show_settings(settings: Settings, origins: Sequence[Origin]) -> Iterator[ShownSetting]:
     """Every setting in force, in the order of the documentation."""
     for path, value, secret in _flatten(settings, ()):
-        yield ShownSetting(variable_of(path), _show(path, value), _find_origin(path, origins), secret)
+        yield ShownSetting(variable_of(path), _show(path, value), find_origin(path, origins) or DEFAULT, secret)
 
 
 def mask_password(url: str) -> str:
@@ -78,18 +77,3 @@ def _show(path: tuple[str, ...], value: object) -> str | None:
             return None
         case _:
             return str(value)
-
-
-def _find_origin(path: tuple[str, ...], origins: Sequence[Origin]) -> str:
-    """The origin of a value. Several origins may each state a part of a mapping, such as the thresholds."""
-    names = [origin.name for origin in origins if _states(origin.values, path)]
-    return (" and ".join(names) if path == ("thresholds",) else names[0]) if names else DEFAULT
-
-
-def _states(values: object, path: Sequence[str]) -> bool:
-    if not path:
-        return True
-    if not isinstance(values, Mapping):
-        return False
-    step, *rest = path
-    return any(_states(value, rest) for name, value in values.items() if source_name(str(name)) == source_name(step))

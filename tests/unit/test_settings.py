@@ -216,7 +216,7 @@ def test_a_variable_that_is_like_no_setting_is_refused_without_a_suggestion(monk
 
 def test_a_misspelt_variable_of_a_dotenv_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LOOPGAUGE_THRESHOLD=7d\nUNRELATED=1\n")
-    with pytest.raises(InvalidSetting, match=r"^LOOPGAUGE_THRESHOLD is not a setting"):
+    with pytest.raises(InvalidSetting, match=r"^LOOPGAUGE_THRESHOLD in \.env is not a setting; did you"):
         read_settings()
 
 
@@ -226,7 +226,7 @@ def test_a_misspelt_file_in_the_directory_of_secrets_is_refused(
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "LOOPGAUGE_API_TOKENS__REED").write_text("x")
     (tmp_path / "secrets" / "unrelated").write_text("x")
-    with pytest.raises(InvalidSetting, match=r"^LOOPGAUGE_API_TOKENS__REED is not a setting; did you mean"):
+    with pytest.raises(InvalidSetting, match=r"^LOOPGAUGE_API_TOKENS__REED in the secrets directory is not a setting"):
         _read(monkeypatch, SECRETS_DIR=str(tmp_path / "secrets"))
 
 
@@ -253,6 +253,22 @@ def test_the_variables_of_a_service_in_kubernetes_are_ignored(monkeypatch: pytes
 
 def test_the_variables_of_a_remote_service_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _read(monkeypatch, URL="https://loopgauge.example", TOKEN="x") == given_alone()
+
+
+def test_a_fault_names_the_file_that_has_the_wrong_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "LOOPGAUGE_PORT=http\nLOOPGAUGE_WINDOWS=7d,soon\nLOOPGAUGE_ROLE=boss\nLOOPGAUGE_SOURCES=x\n"
+    )
+    with pytest.raises(InvalidSetting) as wrong:
+        _read(monkeypatch, ROLE="wroker")
+    assert [(fault.setting, fault.origin) for fault in wrong.value.faults] == [
+        ("LOOPGAUGE_SOURCES", ".env"),
+        ("LOOPGAUGE_WINDOWS", ".env"),
+        ("LOOPGAUGE_ROLE", "environment"),
+        ("LOOPGAUGE_PORT", ".env"),
+    ]
+    assert "LOOPGAUGE_PORT in .env: expected a whole number, got 'http'" in str(wrong.value)
+    assert "LOOPGAUGE_ROLE: expected one of all, api, worker, got 'wroker'" in str(wrong.value)
 
 
 def test_every_fault_is_reported_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ def test_the_faults_are_in_the_json(tmp_path: Path) -> None:
     assert fault == {
         "setting": "LOOPGAUGE_THRESHOLD",
         "message": "is not a setting; did you mean LOOPGAUGE_THRESHOLDS?",
+        "origin": "environment",
     }
     [fault] = document["rules"]["faults"]
     assert (fault["file"], fault["line"], fault["path"]) == ("bets.yaml", 1, "colour")
