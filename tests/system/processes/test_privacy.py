@@ -211,7 +211,9 @@ async def _printed(database: Database, database_url: str, directory: Path) -> li
     """The output of the commands, except the bodies and headers of deliveries."""
     roots = await _column(database, experiments.c.root)
     shown = [["deliveries", "show", one] for one in (await _column(database, deliveries.c.id))[:3]]
-    lists = [["deliveries", "list", "--limit", "1000"], ["replay", "--dry-run"]]
+    lists = [[name, "list", "--limit", "1000"] for name in ("deliveries", "experiments")]
+    lists += [["deliveries", "list", "--ref", root] for root in roots[:3]]
+    lists += [["sources"], ["replay", "--dry-run"]]
     plain = [*lists, *shown, *(["explain", root] for root in [*roots[:3], *roots[-3:], *_OF_FORKS])]
     rules = directory / "rules.yaml"
     rules.write_text(_RULES)
