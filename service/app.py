@@ -147,7 +147,7 @@ def create_app(settings: Settings, rules: Rules, database: Database, clock: Call
         bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes)
         sources = configured_sources(settings)
         _add_manual_event_route(app, settings, parts, database, bodies, clock)
-        _add_read_routes(app, settings, parts, database, clock)
+        _add_read_routes(app, settings, parts, database, bodies, clock)
         _add_cloud_event_route(app, settings, parts, bodies, sources, clock)
         webhook_endpoint = WebhookEndpoint(sources, bodies, parts.writer, parts.telemetry, clock, time.perf_counter)
         additions = [describe_webhooks, describe_scorecard, describe_experiment_names]
@@ -281,7 +281,12 @@ def _write_guard(settings: Settings, setting: str) -> TokenGuard:
 
 
 def _add_read_routes(
-    app: FastAPI, settings: Settings, parts: _Parts, database: Database, clock: Callable[[], datetime]
+    app: FastAPI,
+    settings: Settings,
+    parts: _Parts,
+    database: Database,
+    bodies: BodyReader,
+    clock: Callable[[], datetime],
 ) -> None:
     """Add the routes that read data.
 
@@ -290,7 +295,7 @@ def _add_read_routes(
     """
     read = _read_guard(settings)
     admin = TokenGuard([settings.api_tokens.admin], "LOOPGAUGE_API_TOKENS__ADMIN")
-    app.include_router(deliveries.build_router(database, read, admin))
+    app.include_router(deliveries.build_router(database, bodies, read, admin))
     app.include_router(sources.build_router(database, configured_sources(settings), webhooks.PREFIX, read, clock))
     app.include_router(experiments.build_router(database, read, parts.terms, clock))
     app.include_router(scorecard.build_router(parts.scorecards.compile_scorecard, read))

@@ -2,14 +2,24 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, HTTPException, Query
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from service.api.http.auth import Credentials, TokenGuard
-from service.api.http.problems import TokenNotConfigured, TokenRefused, UnknownDelivery, describe_problems
+from service.api.http.bodies import BodyReader
+from service.api.http.problems import (
+    BodyTooLarge,
+    BodyTooSlow,
+    Overloaded,
+    TokenNotConfigured,
+    TokenRefused,
+    UnknownDelivery,
+    describe_problems,
+)
 from service.api.http.strict_route import StrictRoute
 from service.api.http.timestamps import Timestamp
 from service.api.parameters import TEXT
@@ -52,10 +62,18 @@ class RetryBody(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"failed": True, "source": "github"}]})
 
     deliveries: Annotated[list[UUID], Field(min_length=1, max_length=500)] | None = None
-    failed: bool = False
+    failed: Annotated[bool, Field(strict=True)] = False
     source: Annotated[str, Field(pattern=_SOURCE)] | None = None
     since: Timestamp | None = None
     cursor: Annotated[str, Field(json_schema_extra={"pattern": f"^{INBOX_CURSOR}$"})] | None = None
+
+    @field_validator("since", mode="before")
+    @classmethod
+    def _require_text(cls, since: object) -> object:
+        # Pydantic would read a number as seconds since 1970.
+        if since is not None and not isinstance(since, str):
+            raise ValueError("expected an RFC 3339 timestamp, such as 2026-03-01T00:00:00Z")
+        return since
 
     @model_validator(mode="after")
     def _check_selection(self) -> Self:
@@ -66,10 +84,28 @@ class RetryBody(BaseModel):
         return self
 
 
-def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenGuard) -> APIRouter:
+_RETRY_OPENAPI: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": RetryBody.model_json_schema()}}}
+}
+
+
+async def _read_retry_body(request: Request, bodies: BodyReader) -> RetryBody:
+    """Read the body of a request. FastAPI would read a body of any size, and before it checks the token."""
+    body = await bodies.read(request.headers, request.receive)
+    try:
+        return RetryBody.model_validate_json(body)
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError([{**invalid, "loc": ("body", *invalid["loc"])} for invalid in errors]) from error
+    finally:
+        bodies.release(body)
+
+
+def build_router(database: Database, bodies: BodyReader, read_guard: TokenGuard, admin_guard: TokenGuard) -> APIRouter:
     """Build the routes that list, show and retry deliveries.
 
     Args:
+        bodies: reads request bodies, and refuses a body that is too large or too slow.
         read_guard: guards the routes that list and show deliveries.
         admin_guard: guards the headers and bodies of deliveries, and the route that retries a delivery.
     """
@@ -119,14 +155,16 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
         "/retry",
         summary="Retry failed deliveries",
         dependencies=[Depends(admin_guard)],
-        responses=describe_problems(TokenRefused, TokenNotConfigured, InvalidCursor, DatabaseUnavailable),
+        openapi_extra=_RETRY_OPENAPI,
+        responses=_RETRY_ALL_PROBLEMS,
     )
-    async def retry_deliveries(body: RetryBody) -> RetryAnswer:
+    async def retry_deliveries(request: Request) -> RetryAnswer:
         """A worker processes the deliveries again, with the current version of loopgauge and the current rules.
 
         The answer has a result for each delivery: a delivery that cannot be retried does not keep the others from being
         retried.
         """
+        body = await _read_retry_body(request, bodies)
         if body.deliveries is not None:
             return retry_answer(await retry_selected(database, list(dict.fromkeys(body.deliveries))))
         source = source_name(body.source) if body.source else None
@@ -171,6 +209,15 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
     return routes
 
 
+_RETRY_ALL_PROBLEMS = describe_problems(
+    TokenRefused,
+    TokenNotConfigured,
+    BodyTooSlow,
+    BodyTooLarge,
+    InvalidCursor,
+    Overloaded,
+    DatabaseUnavailable,
+)
 _RETRY_PROBLEMS = describe_problems(
     TokenRefused, TokenNotConfigured, UnknownDelivery, NotRetriable, DatabaseUnavailable
 )

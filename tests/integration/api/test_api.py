@@ -386,3 +386,40 @@ async def test_deliveries_are_found_by_reference_page_by_page(database: Database
         ("pull_request opened", "github:acme/app!7")
     ]
     assert is_problem(ambiguous, 422, "bad-reference")
+
+
+async def test_many_deliveries_are_retried_by_one_request(database: Database) -> None:
+    async with api(database, api_tokens=TOKENS, max_body_bytes=1000) as client:
+        ids = [(await post(client, github("issues", b"{" * size))).json()["delivery"] for size in (1, 2)]
+        await settle(database)
+
+        async def retry(body: object, token: str = TOKENS["admin"]) -> httpx.Response:
+            return await client.post("/deliveries/retry", json=body, headers=bearer(token))
+
+        by_id = await retry({"deliveries": [ids[0], ids[0], str(UUID(int=1))]})
+        failed = await retry({"failed": True, "source": "GitHub", "since": "2026-01-01T00:00:00Z"})
+        wrong: list[dict[str, object]] = [
+            {},
+            {"failed": True, "deliveries": ids},
+            {"deliveries": ids, "source": "github"},
+            {"deliveries": []},
+            {"failed": 1},
+            {"failed": True, "since": 5},
+        ]
+        refused = [await retry(body) for body in wrong]
+        strange = await retry({"failed": True, "cursor": "strange"})
+        large = await retry({"failed": True, "source": "a" * 1000})
+        for_readers = await retry({"failed": True, "source": "a" * 1000}, TOKENS["read"])
+    assert by_id.json() == {
+        "retried": 1,
+        "deliveries": [
+            {"id": ids[0], "status": "retried", "detail": "it had failed, and is pending again"},
+            {"id": str(UUID(int=1)), "status": "unknown", "detail": f"there is no delivery {UUID(int=1)}"},
+        ],
+        "next": None,
+    }
+    assert [shown["id"] for shown in failed.json()["deliveries"]] == [ids[1]]
+    assert all(is_problem(response, 422, "invalid") for response in refused)
+    assert is_problem(strange, 422, "invalid-cursor")
+    assert is_problem(large, 413, "body-too-large")
+    assert is_problem(for_readers, 401, "token-refused")
