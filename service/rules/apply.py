@@ -32,7 +32,8 @@ from service.lifecycle.events import (
 )
 from service.lifecycle.evidence import LinkSet
 from service.rules.actions import decision_of, make_event
-from service.rules.commands import contains_command, parse_commands
+from service.rules.command_lines import contains_command
+from service.rules.commands import parse_commands
 from service.rules.matching import explain_no_match, explain_unmarked, find_matches, known_values
 from service.rules.model import IgnoreAction, Interpretation, Rules, Statement
 from service.rules.patterns import search
@@ -241,7 +242,11 @@ def _apply_commands(rules: Rules, provider: str, comment: Commented, findings: _
     commands = parse_commands(comment)
     if not commands:
         inside = contains_command(comment.text)
-        findings.missed.append("the comment has commands only in code" if inside else "the comment contains no command")
+        findings.missed.append(
+            "the comment has commands only in code or in an HTML comment"
+            if inside
+            else "the comment contains no command"
+        )
     elif comment.edited:
         _refuse_edit(comment, findings)
     elif why := _find_objection(rules, provider, comment):

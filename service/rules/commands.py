@@ -1,30 +1,31 @@
 """Read commands in comments, such as `/experiment conclude failed intelligent` at the start of a line."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.deliveries.observation import Commented
 from service.lifecycle.acts import ACTS, COMMANDS, FIELD_COMMANDS, RISKS, ActName, Argument, events_of, propose
-from service.lifecycle.events import LifecycleEvent, Result
-from service.lifecycle.fields import FIELDS, FieldName
+from service.lifecycle.events import Declared, LifecycleEvent, Result
+from service.lifecycle.fields import DATA_PROPERTIES, FIELDS, FieldName
 from service.lifecycle.nearest import suggest
 from service.lifecycle.taxonomy import Outcome
+from service.rules.command_lines import CommandLine, find_command_lines
 
-# CommonMark, "Fenced code blocks": no backtick may follow an opening fence of backticks, and a closing fence is alone
-# on its line.
-_FENCE = re.compile(r" {0,3}(`{3,}+(?!.*`)|~{3,}+)(.*)")
-# A no-break space comes with texts that are copied from web pages.
-_COMMAND = re.compile(r"/experiment(?:[ \t\xa0]+(?P<words>.*)|(?P<wrong>s(?:[ \t:,].*)?|[:,].*)|)", re.IGNORECASE)
-_QUOTABLE = re.compile(r"[\w-]{1,40}")
-_LINE_END = re.compile(r"\r\n|\r|\n")
+_PUNCTUATION = re.compile(r"[^\w-]+")
+# A mention or an e-mail address, and a mention in Jira's notation.
+_ACCOUNT = re.compile(r"@|\[~")
+_NO_ACCOUNT = "team: expected the name of a team without @, because a mention may name a person"
 _RESULTS: Mapping[str, Result] = {"success": "success", "failure": "failure"}
 _WORDS: Mapping[str, str] = {
+    **{outcome: f"conclude {outcome}" for outcome in DATA_PROPERTIES["outcome"].choices},
+    **{category: f"classify {category}" for category in DATA_PROPERTIES["failure_category"].choices},
+    **{result: f"signal {result}" for result in _RESULTS},
     **{other: act.command for act in ACTS.values() if act.command for other in act.also},
     **{name: act.command for name, act in ACTS.items() if act.command},
     **{word: word for word in (*COMMANDS, *FIELD_COMMANDS, *RISKS)},
 }
-"""The command that each word stands for: commands, and other words for them."""
+"""The command that each word stands for: commands, their values, and other words for them."""
 EXPECTED = f"expected one of {', '.join((*COMMANDS, *FIELD_COMMANDS, *RISKS))}"
 
 
@@ -38,44 +39,39 @@ class Command:
 
 
 class _Refusal(Exception):
-    """The command cannot be understood; the message says why, without a word that may be a person's name."""
+    """The command cannot be understood; the message says why. It quotes no refused word, which may be a name."""
 
 
 def parse_commands(comment: Commented) -> list[Command]:
-    """The commands of a comment, in order. Lines in quotations and code blocks are no commands."""
-    return [_read(comment, command) for command in _command_lines(comment.text)]
+    """The commands of a comment, in order, and the lines that are meant as commands.
+
+    All commands of a comment have the same time. If two of them give a field different values, the first one counts.
+    """
+    commands: list[Command] = []
+    given: dict[FieldName, str] = {}
+    for line in find_command_lines(comment.text):
+        command = _read(comment, line)
+        values = {event.field: event.value for event in command.events if isinstance(event, Declared)}
+        if again := next((field for field, value in values.items() if given.get(field, value) != value), None):
+            other = DATA_PROPERTIES[again].name.replace("_", " ")
+            command = Command(line.line, refusal=f"an earlier line of the comment gives another {other}")
+        else:
+            given.update(values)
+        commands.append(command)
+    return commands
 
 
-def contains_command(text: str) -> bool:
-    """Whether any line of a comment, even in a code block, begins like a command."""
-    return any(_COMMAND.fullmatch(line) for line in _LINE_END.split(text))
-
-
-def _command_lines(text: str) -> Iterator[re.Match[str]]:
-    """The lines outside code blocks that begin like a command."""
-    fence = ""
-    for line in _LINE_END.split(text):
-        fenced = _FENCE.match(line)
-        if fence:
-            closes = fenced is not None and fenced[1].startswith(fence) and not fenced[2].strip()
-            fence = "" if closes else fence
-        elif fenced:
-            fence = fenced[1]
-        elif command := _COMMAND.fullmatch(line):
-            yield command
-
-
-def _read(comment: Commented, line: re.Match[str]) -> Command:
+def _read(comment: Commented, line: CommandLine) -> Command:
     try:
-        return Command(line[0], tuple(_events_of(comment, line)))
+        return Command(line.line, tuple(_events_of(comment, line)))
     except _Refusal as refusal:
-        return Command(line[0], refusal=str(refusal))
+        return Command(line.line, refusal=str(refusal))
 
 
-def _events_of(comment: Commented, line: re.Match[str]) -> Iterator[LifecycleEvent]:
-    if line["wrong"] is not None:
-        raise _Refusal("a command begins with /experiment and a space")
-    verb, *values = (line["words"] or "").split() or [""]
+def _events_of(comment: Commented, line: CommandLine) -> Iterator[LifecycleEvent]:
+    if line.fault:
+        raise _Refusal(line.fault)
+    verb, *values = line.words.split() or [""]
     verb = verb.lower()
     if verb in COMMANDS:
         return _act(comment, COMMANDS[verb], values)
@@ -92,12 +88,13 @@ def _describe_unknown(verb: str) -> str:
         return f"a command is missing after /experiment; {EXPECTED}"
     nearest = suggest(verb, _WORDS)
     question = f"; did you mean {_WORDS[nearest]}?" if nearest else ""
-    return f"unknown command{_quote(verb, nearest)}; {EXPECTED}{question}"
+    return _without_punctuation(verb, _WORDS) or f"unknown command; {EXPECTED}{question}"
 
 
-def _quote(word: str, nearest: str) -> str:
-    """Quote a refused word only if it is near a word of the vocabulary. Any other word may be a person's name."""
-    return f" `{word.lower()}`" if nearest and _QUOTABLE.fullmatch(word) else ""
+def _without_punctuation(word: str, choices: Collection[str]) -> str:
+    """The advice about an accepted word with punctuation, as at the end of a sentence. A word with @ is an account."""
+    bare = _PUNCTUATION.sub("", word.lower())
+    return f"write {bare} without punctuation" if bare in choices and bare != word.lower() and "@" not in word else ""
 
 
 def _act(comment: Commented, act: ActName, values: Sequence[str]) -> Iterator[LifecycleEvent]:
@@ -124,6 +121,8 @@ def _state(
 def _describe(comment: Commented, name: str, field: FieldName, values: Sequence[str]) -> Iterator[LifecycleEvent]:
     if not values:
         raise _Refusal(f"{name} needs a value: {FIELDS[field].refusal('')}")
+    if field == "team" and _ACCOUNT.search(values[0]):
+        raise _Refusal(_NO_ACCOUNT)
     argument = Argument(name=name, field=field)
     value = _accept(name, argument, values[0])
     _refuse_more(f"{name} <{name}>", values, 1)
@@ -142,9 +141,8 @@ def _accept(command: str, argument: Argument, word: str) -> str:
         return value
     if argument.field == "outcome" and (category := FIELDS["failure_category"].normalise(word)):
         raise _Refusal(f"{category} is a failure category; did you mean {command} {Outcome.FAILED} {category}?")
-    quoted = _quote(word, suggest(word, argument.choices))
     named = command if command == argument.name else f"{command}: {_name(argument)}"
-    raise _Refusal(f"{named}{quoted}: {argument.refusal(word)}")
+    raise _Refusal(f"{named}: {_without_punctuation(word, argument.choices) or argument.refusal(word)}")
 
 
 def _name(argument: Argument) -> str:

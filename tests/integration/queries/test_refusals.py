@@ -61,21 +61,21 @@ CASES = [
     Case(wrong="/experiments start", why=PREFIX),
     Case(wrong="/experiment: start", why=PREFIX),
     Case(wrong="/experiment, start", why=PREFIX),
-    Case(wrong="/experiment clasify intelligent", why="unknown command `clasify`", before=("/experiment start",)),
+    Case(wrong="/experiment clasify intelligent", why="did you mean classify?", before=("/experiment start",)),
     Case(wrong="/experiment finish", why="did you mean conclude?"),
     Case(wrong="/experiment concluded failed", why="did you mean conclude?"),
     Case(wrong="/experiment outcome failed", why="did you mean conclude?"),
     Case(wrong="/experiment jane", why="unknown command; expected one of"),
     Case(wrong="/experiment @jane", why="unknown command; expected one of"),
     Case(wrong="/experiment conclude", why=f"conclude needs outcome: {OUTCOMES}"),
-    Case(wrong="/experiment conclude fail", why=f"outcome `fail`: {OUTCOMES}; did you mean failed?"),
+    Case(wrong="/experiment conclude fail", why=f"outcome: {OUTCOMES}; did you mean failed?"),
     Case(wrong="/experiment conclude success", why=f"conclude: outcome: {OUTCOMES}"),
     Case(wrong="/experiment conclude intelligent", why="did you mean conclude failed intelligent?"),
-    Case(wrong="/experiment conclude failed inteligent", why=f"category `inteligent`: {CATEGORIES}; did you mean"),
+    Case(wrong="/experiment conclude failed inteligent", why=f"category: {CATEGORIES}; did you mean"),
     Case(wrong="/experiment conclude worked basic", why="only a failed experiment has a failure category"),
     Case(wrong="/experiment conclude failed basic again", why=f"{MANY} conclude <outcome> [failure_category]"),
     Case(wrong="/experiment classify", why=f"classify needs failure category: {CATEGORIES}"),
-    Case(wrong="/experiment classify complx", why=f"category `complx`: {CATEGORIES}; did you mean complex?"),
+    Case(wrong="/experiment classify complx", why=f"category: {CATEGORIES}; did you mean complex?"),
     Case(wrong="/experiment signal", why="signal needs result: expected one of success, failure"),
     Case(wrong="/experiment signal sucess", why="did you mean success?"),
     Case(wrong="/experiment share wiki", why="expected a URL that begins with http:// or https://"),
@@ -84,7 +84,7 @@ CASES = [
     Case(wrong="/experiment team", why="team needs a value: expected a team name"),
     Case(wrong="/experiment team _org", why="team: expected a team name of at most 100 characters"),
     Case(wrong="/experiment team ml platform", why=f"{MANY} team <team>"),
-    Case(wrong="/experiment risk blod", why="risk `blod`: expected one of bold, safe; did you mean bold?"),
+    Case(wrong="/experiment risk blod", why="risk: expected one of bold, safe; did you mean bold?"),
     Case(wrong="/experiment bodl", why="did you mean bold?"),
     Case(wrong="/experiment title Cache", why="unknown command"),
     Case(wrong="Thanks!\n/experiment start\n/experiment strat", why="did you mean start?"),
@@ -136,6 +136,12 @@ CASES = [
     ),
     Case(wrong="/experiment ship", why="it has been shipped since 2026-03-03T09:00:00Z", before=("/experiment ship",)),
     Case(wrong="/experiment bold", why="the experiment is excluded: stated", before=("/experiment exclude",)),
+    Case(wrong="**/experiment start**", why="a command stands at the beginning of its line, without formatting"),
+    Case(wrong="```\n/experiment start", why="the command is in a code block without an end"),
+    Case(wrong="/experment start", why=PREFIX),
+    Case(wrong="/experiment team @jane", why="team: expected the name of a team without @"),
+    Case(wrong="/experiment bold\n/experiment safe", why="an earlier line of the comment gives another risk"),
+    Case(wrong="/experiment conclude worked.", why="write worked without punctuation"),
 ]
 NUMBERED = list(enumerate(CASES, 100))
 
@@ -230,7 +236,7 @@ async def test_a_command_on_evidence_is_explained_for_the_experiment_that_it_ser
         assert {one["reason"].partition(";")[0].partition(":")[0] for one in shown} == {
             "it was open, so there was nothing to reopen",
             "only a comment on the experiment itself excludes it",
-            "unknown command `clasify`",
+            "unknown command",
         }
 
 
@@ -281,7 +287,7 @@ async def test_the_text_of_explain_has_the_commands_without_effect(database: Dat
     [origin] = shown.refusals[0].origins
     written = unstyle(explanation_text(explanation_answer(shown), 100))
     assert written.partition("\nwithout effect\n")[2].splitlines()[:3] == [
-        "  2026-03-03 09:00  comment on github:acme/app#45: conclude: outcome `fail`: expected one of worked,",
+        "  2026-03-03 09:00  comment on github:acme/app#45: conclude: outcome: expected one of worked,",
         "    failed, inconclusive, abandoned; did you mean failed?",
         f"    github {origin.delivery}",
     ]

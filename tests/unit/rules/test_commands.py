@@ -147,6 +147,10 @@ A_URL = "expected a URL that begins with http:// or https://"
 UNKNOWN = (
     "expected one of propose, start, signal, conclude, classify, share, reopen, ship, exclude, team, risk, bold, safe"
 )
+ACCOUNT = "team: expected the name of a team without @, because a mention may name a person"
+PREFIX = "a command begins with /experiment and a space"
+PLACE = "a command stands at the beginning of its line, without formatting"
+UNCLOSED = "the command is in a code block without an end"
 REFUSED = [
     ("", f"a command is missing after /experiment; {UNKNOWN}"),
     ("s start", "a command begins with /experiment and a space"),
@@ -154,25 +158,25 @@ REFUSED = [
     (": start", "a command begins with /experiment and a space"),
     (":start", "a command begins with /experiment and a space"),
     (", start", "a command begins with /experiment and a space"),
-    (" clasify intelligent", f"unknown command `clasify`; {UNKNOWN}; did you mean classify?"),
-    (" Concluded failed", f"unknown command `concluded`; {UNKNOWN}; did you mean conclude?"),
-    (" close", f"unknown command `close`; {UNKNOWN}; did you mean conclude?"),
-    (" begin", f"unknown command `begin`; {UNKNOWN}; did you mean start?"),
-    (" outcome failed", f"unknown command `outcome`; {UNKNOWN}; did you mean conclude?"),
-    (" failure intelligent", f"unknown command `failure`; {UNKNOWN}; did you mean classify?"),
-    (" bodl", f"unknown command `bodl`; {UNKNOWN}; did you mean bold?"),
+    (" clasify intelligent", f"unknown command; {UNKNOWN}; did you mean classify?"),
+    (" Concluded failed", f"unknown command; {UNKNOWN}; did you mean conclude?"),
+    (" close", f"unknown command; {UNKNOWN}; did you mean conclude?"),
+    (" begin", f"unknown command; {UNKNOWN}; did you mean start?"),
+    (" outcome failed", f"unknown command; {UNKNOWN}; did you mean conclude?"),
+    (" failure intelligent", f"unknown command; {UNKNOWN}; did you mean classify?"),
+    (" bodl", f"unknown command; {UNKNOWN}; did you mean bold?"),
     (" jane", f"unknown command; {UNKNOWN}"),
     (" @start", f"unknown command; {UNKNOWN}; did you mean start?"),
     (" start@example.com", f"unknown command; {UNKNOWN}"),
     (" conclude", f"conclude needs outcome: {OUTCOMES}"),
-    (" conclude fail", f"conclude: outcome `fail`: {OUTCOMES}; did you mean failed?"),
-    (" conclude FAILD", f"conclude: outcome `faild`: {OUTCOMES}; did you mean failed?"),
-    (" conclude failed,", f"conclude: outcome: {OUTCOMES}; did you mean failed?"),
+    (" conclude fail", f"conclude: outcome: {OUTCOMES}; did you mean failed?"),
+    (" conclude FAILD", f"conclude: outcome: {OUTCOMES}; did you mean failed?"),
+    (" conclude failed,", "conclude: outcome: write failed without punctuation"),
     (" conclude jane", f"conclude: outcome: {OUTCOMES}"),
     (" conclude intelligent", "intelligent is a failure category; did you mean conclude failed intelligent?"),
     (
         " conclude failed inteligent",
-        f"conclude: failure category `inteligent`: {CATEGORIES}; did you mean intelligent?",
+        f"conclude: failure category: {CATEGORIES}; did you mean intelligent?",
     ),
     (" conclude failed unclassified", f"conclude: failure category: {CATEGORIES}"),
     (
@@ -184,10 +188,10 @@ REFUSED = [
         "too many words after the command; expected /experiment conclude <outcome> [failure_category]",
     ),
     (" classify", f"classify needs failure category: {CATEGORIES}"),
-    (" classify inteligent", f"classify: failure category `inteligent`: {CATEGORIES}; did you mean intelligent?"),
+    (" classify inteligent", f"classify: failure category: {CATEGORIES}; did you mean intelligent?"),
     (" classify basic now", "too many words after the command; expected /experiment classify <failure_category>"),
     (" signal", "signal needs result: expected one of success, failure"),
-    (" signal sucess", "signal: result `sucess`: expected one of success, failure; did you mean success?"),
+    (" signal sucess", "signal: result: expected one of success, failure; did you mean success?"),
     (" share wiki/45", f"share: learning url: {A_URL}"),
     (
         " share https://a.example https://b.example",
@@ -198,8 +202,27 @@ REFUSED = [
     (" team _org", "team: expected a team name of at most 100 characters that does not begin with _"),
     (" team ml platform", "too many words after the command; expected /experiment team <team>"),
     (" risk", "risk needs a value: expected one of bold, safe"),
-    (" risk blod", "risk `blod`: expected one of bold, safe; did you mean bold?"),
+    (" risk blod", "risk: expected one of bold, safe; did you mean bold?"),
     (" bold safe", "too many words after the command; expected /experiment bold"),
+    (" team @acme/search", ACCOUNT),
+    (" team jane.doe@example.com", ACCOUNT),
+    (" team [~accountid:5b10a2844c20165700ede21g]", ACCOUNT),
+    (" conclude worked.", "conclude: outcome: write worked without punctuation"),
+    (" conclude failed, intelligent", "conclude: outcome: write failed without punctuation"),
+    (' conclude "failed"', "conclude: outcome: write failed without punctuation"),
+    (" classify intelligent!", "classify: failure category: write intelligent without punctuation"),
+    (" risk: bold", "write risk without punctuation"),
+    (" start!", "write start without punctuation"),
+    (" failed intelligent", f"unknown command; {UNKNOWN}; did you mean conclude failed?"),
+    (" fail", f"unknown command; {UNKNOWN}; did you mean conclude failed?"),
+    (" abandon", f"unknown command; {UNKNOWN}; did you mean conclude abandoned?"),
+    (" intelligent", f"unknown command; {UNKNOWN}; did you mean classify intelligent?"),
+    (" success", f"unknown command; {UNKNOWN}; did you mean signal success?"),
+    ("-start", PREFIX),
+    ("_start", PREFIX),
+    ("\\_conclude worked", PREFIX),
+    ("=start", PREFIX),
+    ("\u200bstart", PREFIX),
 ]
 
 
@@ -210,7 +233,20 @@ def test_a_refused_command_says_why_and_proposes_the_nearest_word(words: str, wh
     assert command.refusal == why
 
 
-@pytest.mark.parametrize("text", ["Experiment", "/experimental start", "/experiment-start", "/experimentation", "/exp"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Experiment", "/experimental start", "/experimentation", "/exp", "/experiment-notes", "/experiments-board"),
+        *("/export start", "/expert start", "/start", "/run start", "/experience start", "/assign jane"),
+        *("Please /experiment start", "Comment `/experiment start`.", "- `/experimental start`", "- /experiment jane"),
+        *(
+            "> /experiment start",
+            ">> **/experiment start**",
+            "| /experiment start |",
+            "https://a.example/experiment start",
+        ),
+    ],
+)
 def test_a_line_about_something_else_is_not_a_command(text: str) -> None:
     assert parse(text) == []
 
@@ -221,11 +257,99 @@ def test_no_refusal_quotes_an_account(words: list[str]) -> None:
         assert "jane" not in command.refusal
 
 
+# Each of these words is the name of a person, and is near a word of the vocabulary.
+@pytest.mark.parametrize("words", ["stuart", "shane", "conclude failed basil", "signal sue", "risk saif", "risk baldo"])
+def test_no_refusal_quotes_a_name_that_is_near_an_accepted_word(words: str) -> None:
+    [command] = parse(f"/experiment {words}")
+    assert command.refusal
+    assert words.rsplit(maxsplit=1)[-1] not in command.refusal
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "**/experiment start**",
+            "_/experiment start_",
+            "`/experiment start`",
+            "- /experiment start",
+            "* /experiment start",
+        ),
+        *("1. /experiment start", "- [ ] /experiment start", "# /experiment start", "<b>/experiment start</b>"),
+        *(" /experiment start", "\t/experiment start", "\u3000/experiment start", "\\/experiment start"),
+        *("@loopgauge /experiment start", "@acme/bots: /experiment start", "- **`/experiment classify basc`**"),
+    ],
+)
+def test_a_command_with_formatting_is_refused(text: str) -> None:
+    [command] = parse(text)
+    assert (command.refusal, command.events) == (PLACE, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["/experment start", "/experiement Conclude worked", "/exp start", "\uff0fexperiment start", "\\exp bold"],
+)
+def test_a_misspelt_command_is_refused(text: str) -> None:
+    [command] = parse(text)
+    assert (command.refusal, command.events) == (PREFIX, ())
+
+
+@pytest.mark.parametrize("text", ["```\n/experiment start", "````\ncode\n```\n/experiment start\nThanks."])
+def test_a_command_in_a_code_block_without_an_end_is_refused(text: str) -> None:
+    [command] = parse(text)
+    assert (command.refusal, command.events) == (UNCLOSED, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("<!-- /experiment start -->", "<!--\n/experiment start\n-->", "   <!-- Commands:\n\n/experiment start"),
+        *("<!--\n```\n-->\n```\n/experiment start\n```", "<!-- a --> /experiment start"),
+    ],
+)
+def test_a_hidden_command_is_ignored(text: str) -> None:
+    assert parse(text) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["<!-- hidden -->\n/experiment start", "<!--\n-->\n/experiment start", "Say `<!--`.\n/experiment start"]
+)
+def test_a_command_after_a_hidden_text_is_obeyed(text: str) -> None:
+    assert said(text) == [STARTED]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "other"),
+    [
+        ("bold", "safe", "risk"),
+        ("safe", "risk bold", "risk"),
+        ("team search", "team ads", "team"),
+        ("conclude worked", "conclude failed", "outcome"),
+        ("conclude failed basic", "classify complex", "failure category"),
+        ("share https://a.example", "share https://b.example", "learning url"),
+    ],
+)
+def test_the_first_of_two_contradicting_commands_counts(first: str, second: str, other: str) -> None:
+    one, two = parse(f"/experiment {first}\n/experiment {second}")
+    assert one.events == tuple(said(f"/experiment {first}"))
+    assert (two.refusal, two.events) == (f"an earlier line of the comment gives another {other}", ())
+
+
+def test_a_command_may_be_repeated() -> None:
+    text = "/experiment conclude failed basic"
+    assert said(f"{text}\n{text}\n/experiment classify basic")[:3] == said(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "/experiment\tstart",
         "/experiment\xa0start",
+        "/experiment\u2003start",
+        "/experiment\u3000start",
+        "\ufeff/experiment start",
+        "/experiment start\u200b",
+        "/exper\u00adiment start",
         "/experiment   start  ",
         "Let us begin.\n/experiment start",
         "Let us begin.\r\n\r\n/experiment start\r\nThanks.",

@@ -253,7 +253,7 @@ def test_a_delivery_that_counts_also_shows_its_refused_labels() -> None:
 def test_each_refused_command_of_a_delivery_has_its_own_reason() -> None:
     comment = Commented(ITEM, at(3), "/experiment start\n/experiment clasify\n/experiment conclude", insider=True)
     reason = interpreted(comment).reason
-    assert reason.startswith("command in a comment; refused: unknown command `clasify`; expected one of propose,")
+    assert reason.startswith("command in a comment; refused: unknown command; expected one of propose,")
     assert reason.endswith(
         "; did you mean classify?; refused: conclude needs outcome: "
         "expected one of worked, failed, inconclusive, abandoned"
