@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from typing import TypeAlias
 
+from service.lifecycle.declarations import current_values
 from service.lifecycle.events import (
     Concluded,
     Declared,
@@ -20,6 +21,7 @@ from service.lifecycle.events import (
     Started,
 )
 from service.lifecycle.experiment import Experiment
+from service.lifecycle.grounds import Grounds
 from service.lifecycle.taxonomy import Outcome
 
 Keep: TypeAlias = Callable[[LifecycleEvent], bool]
@@ -53,7 +55,8 @@ def _check(
     before, after = fold(lambda other: until(other) and other not in parts), fold(until)
     if before is None or after is None:
         return
-    if not isinstance(event, Started | Reopened) and event.occurred_at < after.idea_at and not after.idea_inferred:
+    # A conclusion counts even if it is dated before the idea.
+    if isinstance(event, Signalled | Shipped) and event.occurred_at < after.idea_at and not after.idea_inferred:
         yield f"it is dated {_format(event.occurred_at)}, before the idea at {_format(after.idea_at)}"
     else:
         yield from _compare(event, before, after)
@@ -64,7 +67,7 @@ def _compare(
 ) -> Iterator[str]:
     match event:
         case Started():
-            yield from _check_start(before, after)
+            yield from _check_start(event, before, after)
         case Signalled():
             yield from _check_signal(before, after)
         case Concluded():
@@ -77,9 +80,10 @@ def _compare(
                 yield f"it has been shipped since {_format(before.shipped_at)}"
 
 
-def _check_start(before: Experiment, after: Experiment) -> Iterator[str]:
-    if before.concluded_at is not None:
-        yield f"it was concluded at {_format(before.concluded_at)}, so it could not start; reopen it first"
+def _check_start(event: Started, before: Experiment, after: Experiment) -> Iterator[str]:
+    # One comment may start and conclude an experiment.
+    if before.concluded_at is not None and before.concluded_at < event.occurred_at:
+        yield f"it was concluded at {_format(before.concluded_at)}, and a start does not reopen it; reopen it first"
     elif before.started_at is not None and before.started_at == after.started_at:
         yield f"it has been started since {_format(before.started_at)}"
     elif after.started_at is None:
@@ -117,9 +121,28 @@ def _check_category(event: Declared, every: Iterable[LifecycleEvent], fold: Fold
     ends = (fold(_as_of(at)) for at in times)
     if not any(end is not None and end.outcome is Outcome.FAILED for end in ends):
         yield (
-            f"only a failed experiment has a category, and the outcome is {now.outcome}; if it failed, comment "
-            f"/experiment conclude {Outcome.FAILED} {event.value}"
+            f"{_only_failed(now.outcome)}; if it failed, comment /experiment conclude {Outcome.FAILED} {event.value}"
         )
+
+
+def futile_labels(grounds: Grounds, experiment: Experiment) -> list[tuple[Declared, str]]:
+    """The labels of a failure category that the experiment has, and the reason if they have no effect."""
+    if experiment.outcome in (None, Outcome.FAILED):
+        return []
+    categories = current_values(grounds.declarations, "failure_category")
+    standing = {category.value for category in categories if category.channel == "label"}
+    labelled = (event for event in grounds.declarations if isinstance(event, Declared) and event.channel == "label")
+    first: dict[str, Declared] = {}
+    for event in labelled:
+        if event.field == "failure_category" and event.value in standing:
+            first.setdefault(event.value, event)
+    why = f"{_only_failed(experiment.outcome)}; if it failed, add the label outcome:{Outcome.FAILED}"
+    # A label with an @ may contain an account or an e-mail address.
+    return [(event, why if "@" in event.label else f"label `{event.label}`: {why}") for event in first.values()]
+
+
+def _only_failed(outcome: Outcome | None) -> str:
+    return f"only a failed experiment has a category, and the outcome is {outcome}"
 
 
 def _is_part_of_conclusion(event: LifecycleEvent) -> bool:

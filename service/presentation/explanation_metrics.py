@@ -99,7 +99,7 @@ def _membership(group: _Group) -> str:
 def _quantiles(group: _Group) -> str:
     """The experiment's own duration, and the median in each window. The other quantiles are in the JSON document."""
     own = group[0].own
-    whose = "no answer of its own yet" if own is None else f"its own {measure_duration(own)}"
+    whose = "no answer of its own" if own is None else f"its own {measure_duration(own)}"
     medians = _join(map(_median, (figure for figure in group if figure.labels["q"] == _MEDIAN)))
     return f"{whose}; median {medians}"
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import NamedTuple, TypeAlias
+from unicodedata import east_asian_width
 
 import click
 
@@ -23,6 +24,9 @@ _NARROWEST, _WIDEST = 80, 100
 _LONGEST_TITLE = 240
 _LONGEST_VALUE = 120
 _INDENT = "  "
+# Unicode Standard, annex 11: East Asian wide and full-width characters, emoji among them.
+_WIDE = "WF"
+_FILLER = "\0"
 _SHOWN_ABOVE = "url"
 _STEPS: dict[Step, str] = {
     "idea": "idea",
@@ -202,8 +206,10 @@ def _cut(text: str, width: int) -> str:
 def _render(line: _Line, width: int) -> Iterator[str]:
     # A title or label may contain control characters, which would command the terminal.
     text = "".join(char if char.isprintable() else "\ufffd" for char in line.text)
-    wrapped = [text] if len(text) <= width else _wrap(text, width, line.hang)
-    for part in wrapped:
+    # A wide character takes two columns, so count it as two.
+    measured = "".join(f"{char}{_FILLER}" if east_asian_width(char) in _WIDE else char for char in text)
+    wrapped = [text] if len(measured) <= width else _wrap(measured, width, line.hang)
+    for part in (part.replace(_FILLER, "") for part in wrapped):
         yield click.style(part, bold=line.bold or None, dim=line.dim or None) if line.bold or line.dim else part
 
 

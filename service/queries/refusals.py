@@ -9,7 +9,7 @@ from service.lifecycle.codec import event_id
 from service.lifecycle.errors import UnreadableEvent
 from service.lifecycle.events import Declared, LifecycleEvent, Refused
 from service.lifecycle.experiment import Experiment
-from service.lifecycle.futility import Keep, find_futility, standing_refusals
+from service.lifecycle.futility import Keep, find_futility, futile_labels, standing_refusals
 from service.lifecycle.references import Ref
 from service.pipeline.surroundings import Surroundings, read_surroundings
 from service.rules.apply import COMMANDED
@@ -62,6 +62,11 @@ def find_refusals(surroundings: Surroundings, found: Collection[LifecycleEvent],
             Refusal(first.subject, first.occurred_at, "comment", reason, origins_of(first))
             for reason in _judge(surroundings, comment)
         ]
+    refusals += [
+        Refusal(event.subject, event.occurred_at, "label", reason, origins_of(event))
+        for root in {surroundings.canonical(event.subject) for event in found} & surroundings.roots
+        for event, reason in futile_labels(surroundings.grounds(root), surroundings.fold(root))
+    ]
     return sorted(refusals, key=lambda refusal: (refusal.occurred_at, refusal.subject, refusal.reason))
 
 

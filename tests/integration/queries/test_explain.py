@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from unicodedata import east_asian_width
 
 import click
 import pytest
@@ -219,4 +220,11 @@ async def test_a_title_can_neither_command_the_terminal_nor_fill_it(database: Da
     written = explanation_text(await answer(database), 80)
     assert "\x1b[2J" not in written
     assert "\r" not in written
-    assert len(click.unstyle(written).splitlines()) < 50
+    lines = click.unstyle(written).splitlines()
+    assert len(lines) < 50
+    assert max(map(columns, lines)) <= 80
+
+
+def columns(line: str) -> int:
+    """The number of columns of a terminal that a line takes."""
+    return sum(2 if east_asian_width(char) in "WF" else 1 for char in line)

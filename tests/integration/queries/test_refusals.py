@@ -100,7 +100,7 @@ CASES = [
     ),
     Case(
         wrong="/experiment start",
-        why="it was concluded at 2026-03-03T09:00:00Z, so it could not start; reopen it first",
+        why="it was concluded at 2026-03-03T09:00:00Z, and a start does not reopen it; reopen it first",
         before=("/experiment conclude worked",),
     ),
     Case(
@@ -185,6 +185,21 @@ async def test_every_wrong_command_is_answered_with_its_reason_in_any_order_of_a
 
 def words_of(answer: Any) -> str:
     return json.dumps(answer)
+
+
+async def test_a_label_of_a_category_without_effect_is_told(database: Database) -> None:
+    issue = Issue(created_at=at(2), labels=("experiment",))
+    basic, added = issue.labeled("failure:basic", at(4))
+    await deliver(database, issue.opened(), issue.commented("/experiment conclude inconclusive", at(3)), added)
+    [told] = await refused(database, 45)
+    assert (told["channel"], told["occurred_at"]) == ("label", "2026-03-04T09:00:00Z")
+    assert told["reason"] == (
+        "label `failure:basic`: only a failed experiment has a category, and the outcome is inconclusive; "
+        "if it failed, add the label outcome:failed"
+    )
+    _, removed = basic.unlabeled("failure:basic", at(5))
+    await deliver(database, removed)
+    assert await refused(database, 45) == []
 
 
 async def test_no_answer_quotes_an_account(database: Database) -> None:

@@ -67,7 +67,9 @@ WORKED = conclusion(5, Outcome.WORKED)
         ([start(3)], [start(4)]),
         ([start(3)], WORKED),
         ([start(7)], [*WORKED, reopening(6)]),
+        ([start(5), *WORKED], []),
         (WORKED, []),
+        (conclusion(1, Outcome.WORKED), []),
         (WORKED, conclusion(4, Outcome.FAILED)),
         (FAILED, [Concluded(ITEM, at(4), None)]),
         (FAILED, [Concluded(ITEM, at(6), None)]),
@@ -95,7 +97,11 @@ def test_a_command_with_an_effect_has_no_reason(
     ("stated", "others", "why"),
     [
         ([start(4)], [Started(ITEM, at(3))], "it has been started since 2026-03-03T09:00:00Z"),
-        ([start(6)], WORKED, "it was concluded at 2026-03-05T09:00:00Z, so it could not start; reopen it first"),
+        (
+            [start(6)],
+            WORKED,
+            "it was concluded at 2026-03-05T09:00:00Z, and a start does not reopen it; reopen it first",
+        ),
         ([start(2)], [], "a start at the moment of the proposal does not count"),
         (
             conclusion(6, Outcome.WORKED),
@@ -108,7 +114,7 @@ def test_a_command_with_an_effect_has_no_reason(
             "it has been concluded as failed basic since 2026-03-05T09:00:00Z",
         ),
         (
-            conclusion(1, Outcome.WORKED),
+            [Shipped(ITEM, at(1))],
             [],
             "it is dated 2026-03-01T09:00:00Z, before the idea at 2026-03-02T09:00:00Z",
         ),
