@@ -1,12 +1,22 @@
-"""Experiments of every outcome, category and risk."""
+"""Experiments of every outcome, category and risk, and the names of an experiment's instants."""
 
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from tests.support.builders import experiment
 
+INSTANTS = [field.name for field in fields(Experiment) if field.type == datetime | None]
+"""The fields of `Experiment` with the instants that may be unknown: all but `idea_at`."""
 _TEAMS = ("ads", "search", "")
+
+
+def with_instant(one: Experiment, name: str, when: datetime) -> Experiment:
+    """A copy of an experiment in which the instant with this name is `when`."""
+    changed: dict[str, Any] = {name: when}
+    return replace(one, **changed)
 
 
 def experiments_of_all_kinds(now: datetime) -> list[Experiment]:

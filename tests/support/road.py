@@ -71,7 +71,10 @@ def is_problem(response: httpx.Response, status: int, slug: str) -> bool:
 
 
 async def deliver(database: Database, *requests: GitHubRequest | Request, rules: Rules = RULES) -> None:
-    """Post deliveries, check that each is acknowledged, and process them until the experiments are up to date."""
+    """Post deliveries with a client of its own, check that each is acknowledged, and process them.
+
+    When the function returns, the experiments are up to date.
+    """
     async with api(database, POSTED, sources=SOURCES) as client:
         for request in requests:
             response = await client.post(request.path, content=request.body, headers=request.headers())

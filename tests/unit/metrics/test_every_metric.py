@@ -17,6 +17,7 @@ from service.metrics.terms import Terms
 from service.metrics.view import ORGANISATION, OTHER_TEAMS, View
 from tests.support.builders import at, experiment, terms
 from tests.support.drawn import portfolios
+from tests.support.experiments import INSTANTS, with_instant
 
 NOW = at(20)
 A_MICROSECOND = timedelta(microseconds=1)
@@ -141,6 +142,10 @@ def renamed(experiments: Iterable[Experiment], rename: Callable[[str], str]) -> 
     return [replace(one, team=rename(one.team)) for one in experiments]
 
 
+def test_a_finished_experiment_has_every_instant() -> None:
+    assert [name for name in INSTANTS if getattr(PAST, name) is None] == []
+
+
 def test_the_table_of_shapes_lists_every_metric() -> None:
     assert list(SHAPES) == list(BY_NAME)
 
@@ -230,21 +235,12 @@ def test_values_depend_neither_on_the_order_of_experiments_nor_on_the_names_of_t
 
 
 @EACH
-@pytest.mark.parametrize(
-    "ahead",
-    [
-        replace(PAST, idea_at=SOON),
-        replace(PAST, started_at=SOON),
-        replace(PAST, first_signal_at=SOON),
-        replace(PAST, concluded_at=SOON),
-        replace(PAST, shared_at=SOON),
-        replace(PAST, shipped_at=SOON),
-    ],
-)
+@pytest.mark.parametrize("instant", ["idea_at", *INSTANTS])
 def test_an_experiment_with_an_instant_in_the_future_counts_only_in_the_metric_of_exclusions(
-    name: str, ahead: Experiment
+    name: str, instant: str
 ) -> None:
     present, on = in_every_metric("search"), terms("7d", min_sample=1)
+    ahead = with_instant(PAST, instant, SOON)
     added = samples(name, [*present, ahead], on)
     if name == "excluded":
         future = frozenset({("", "excluded"), ("reason", "future"), ("window", "7d")})

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 
+import pytest
 from prometheus_client import Metric
 from pydantic import BaseModel
 
@@ -17,7 +18,7 @@ from service.telemetry import Telemetry
 from tests.support import catalogue
 from tests.support.builders import at, terms
 from tests.support.documents import read_page
-from tests.support.paths import DOCS
+from tests.support.paths import DOCS, REPOSITORY
 
 METRICS_PAGE = read_page("metrics.md")
 SETTINGS_PAGE = read_page("settings.md")
@@ -70,9 +71,20 @@ def test_each_provider_has_a_page_with_the_same_sections_and_there_is_no_other_p
     assert {name: expected - found for name, found in sections.items() if expected - found} == {}
 
 
-def test_the_setting_of_a_sources_provider_lists_every_provider_and_no_other() -> None:
-    [meaning] = re.findall(r"^\| `LOOPGAUGE_SOURCES__<NAME>__PROVIDER` \| (.*) \| .* \|$", SETTINGS_PAGE, re.MULTILINE)
-    assert set(re.findall(r"`(\w+)`", meaning)) == PROVIDERS.keys()
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        ("README.md", "the webhooks of the tools that you use: ", r"\."),
+        ("docs/concepts.md", r"^\| provider \| the kind of a sender: ", r" \|$"),
+        ("docs/settings.md", r"^\| `LOOPGAUGE_SOURCES__<NAME>__PROVIDER` \| the kind of sender: ", r" \|"),
+        ("helm/loopgauge/values.yaml", r"`provider`[\s#]+is ", "; its default"),
+    ],
+)
+def test_each_list_of_the_providers_names_every_provider_and_no_other(file: str, before: str, after: str) -> None:
+    text = (REPOSITORY / file).read_text()
+    [listed] = re.findall(f"{before}(.*?){after}", text, re.MULTILINE | re.DOTALL)
+    names = re.findall(r"(?<=`)\w+(?=`)|\b[A-Z]\w+", listed)
+    assert sorted(name.lower() for name in names) == sorted(PROVIDERS)
 
 
 def test_the_index_of_sources_links_every_page() -> None:

@@ -35,16 +35,44 @@ KEPT_HEADERS: Mapping[str, set[str]] = {
     "jenkins": set(),
     "cloudevents": {"ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject", "ce-time"},
 }
-SECRETS = frozenset(
-    {"authorization", "x-gitlab-token", "x-buildkite-token", "x-hub-signature", "x-hub-signature-256"}
-    | {"circleci-signature", "x-buildkite-signature", "webhook-signature"}
-)
+SECRETS = frozenset().union(*(provider.proof_headers for provider in PROVIDERS.values())) - {
+    "webhook-id",
+    "webhook-timestamp",
+}
+"""The headers that prove who the sender is, without the two that Standard Webhooks signs and that are not secret."""
+UNPARSED = b"\xff not JSON"
+DELIVERY_IDS: Sequence[tuple[str, Mapping[str, str], str | bytes]] = [
+    ("github", {"x-github-event": "ping", "x-github-delivery": "72d3162e-cc78"}, "72d3162e-cc78"),
+    ("github", {"x-github-event": "ping"}, b"ping\n"),
+    ("github", {"x-github-event": "ping", "x-github-delivery": ""}, b"ping\n"),
+    ("jira", {"x-atlassian-webhook-identifier": "a-b"}, "a-b"),
+    ("jira", {}, b"\n"),
+    ("jira", {"x-atlassian-webhook-identifier": ""}, b"\n"),
+    ("gitlab", {"idempotency-key": "f5e5f430", "webhook-id": "msg_1", "x-gitlab-event": "Push Hook"}, "f5e5f430"),
+    ("gitlab", {"idempotency-key": "", "webhook-id": "msg_1"}, "msg_1"),
+    ("gitlab", {"x-gitlab-event": "Push Hook"}, b"Push Hook\n"),
+    ("gitlab", {"x-gitlab-event-uuid": "13792a34"}, b"\n"),
+    ("gitlab", {}, b"\n"),
+    ("circleci", {"circleci-event-type": "ping", "circleci-signature": "v1=changes"}, b"ping\n"),
+    ("circleci", {}, b"\n"),
+    ("buildkite", {"x-buildkite-event": "ping", "x-buildkite-signature": "timestamp=1,signature=2"}, b"ping\n"),
+    ("buildkite", {}, b"\n"),
+    ("jenkins", {"authorization": "changes"}, b"\n"),
+    ("cloudevents", {"ce-source": "/pipelines/search", "ce-id": "1"}, "/pipelines/search 1"),
+    ("cloudevents", {}, b"\n"),
+    ("cloudevents", {"ce-id": "1"}, b"\n"),
+    ("cloudevents", {"ce-source": "/a"}, b"\n"),
+    ("cloudevents", {"ce-id": "", "ce-source": "/a"}, b"\n"),
+]
+"""Providers and headers, each with the id of a delivery with these headers, or with the bytes before the body in the
+hash that is the id."""
 
 
 def lacking(name: str) -> list[str]:
     """The tables of test data that have no entry for a provider. Most tests here skip such a provider."""
     needed = {
         "KEPT_HEADERS in tests/unit/providers/test_contract.py": name in KEPT_HEADERS,
+        "DELIVERY_IDS in tests/unit/providers/test_contract.py": name in {entry[0] for entry in DELIVERY_IDS},
         "EVENT_HEADERS in tests/support/provider_examples.py": name in EVENT_HEADERS,
         "TIMED in tests/support/provider_examples.py": name in TIMED,
         "MALFORMED in tests/support/malformed.py": name in MALFORMED,
@@ -211,37 +239,9 @@ def test_a_proof_with_a_time_is_valid_for_five_minutes_and_a_proof_without_a_tim
         verify(source, proof_of(source), later=apart + apart / 300)
 
 
-UNPARSED = b"\xff not JSON"
-
-
-@pytest.mark.parametrize(
-    ("name", "headers", "expected"),
-    [
-        ("github", {"x-github-event": "ping", "x-github-delivery": "72d3162e-cc78"}, "72d3162e-cc78"),
-        ("github", {"x-github-event": "ping"}, b"ping\n"),
-        ("github", {"x-github-event": "ping", "x-github-delivery": ""}, b"ping\n"),
-        ("jira", {"x-atlassian-webhook-identifier": "a-b"}, "a-b"),
-        ("jira", {}, b"\n"),
-        ("jira", {"x-atlassian-webhook-identifier": ""}, b"\n"),
-        ("gitlab", {"idempotency-key": "f5e5f430", "webhook-id": "msg_1", "x-gitlab-event": "Push Hook"}, "f5e5f430"),
-        ("gitlab", {"idempotency-key": "", "webhook-id": "msg_1"}, "msg_1"),
-        ("gitlab", {"x-gitlab-event": "Push Hook"}, b"Push Hook\n"),
-        ("gitlab", {"x-gitlab-event-uuid": "13792a34"}, b"\n"),
-        ("gitlab", {}, b"\n"),
-        ("circleci", {"circleci-event-type": "ping", "circleci-signature": "v1=changes"}, b"ping\n"),
-        ("circleci", {}, b"\n"),
-        ("buildkite", {"x-buildkite-event": "ping", "x-buildkite-signature": "timestamp=1,signature=2"}, b"ping\n"),
-        ("buildkite", {}, b"\n"),
-        ("jenkins", {"authorization": "changes"}, b"\n"),
-        ("cloudevents", {"ce-source": "/pipelines/search", "ce-id": "1"}, "/pipelines/search 1"),
-        ("cloudevents", {}, b"\n"),
-        ("cloudevents", {"ce-id": "1"}, b"\n"),
-        ("cloudevents", {"ce-source": "/a"}, b"\n"),
-        ("cloudevents", {"ce-id": "", "ce-source": "/a"}, b"\n"),
-    ],
-)
+@pytest.mark.parametrize(("name", "headers", "expected"), DELIVERY_IDS)
 def test_the_delivery_id_comes_from_the_sender_or_is_a_hash_of_the_event_name_and_the_unparsed_body(
-    name: str, headers: dict[str, str], expected: str | bytes
+    name: str, headers: Mapping[str, str], expected: str | bytes
 ) -> None:
     hashed = expected if isinstance(expected, str) else sha256(expected + UNPARSED).hexdigest()
     assert PROVIDERS[name].delivery_id(headers, UNPARSED) == hashed
