@@ -32,6 +32,15 @@ def test_the_manual_says_how_to_connect_each_provider(name: str) -> None:
     assert name == "cloudevents" or "loopgauge deliveries list" in section
 
 
+@pytest.mark.parametrize("name", sorted(PROVIDERS.keys() - {"cloudevents", "buildkite"}))
+def test_the_manual_sets_the_secret_before_it_creates_the_webhook(name: str) -> None:
+    """A tool's first ping fails if the service does not know the source yet. Buildkite itself creates the secret."""
+    section = read_page(f"sources/{name}.md").split("\n## Connect it\n")[1].split("\n## ")[0]
+    first, *later = section.split("\n2. ")
+    assert "openssl rand" in first and f"LOOPGAUGE_SOURCES__{name.upper()}__SECRET" in first and "start loopgauge" in first
+    assert f"/webhooks/{name}" in later[0]
+
+
 def test_the_github_app_in_the_manual_has_exactly_the_events_and_permissions_that_the_service_needs() -> None:
     manifest = json.loads(example("a GitHub App"))
     assert set(manifest["default_events"]) == set(github.EVENTS)
