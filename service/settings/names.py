@@ -13,6 +13,9 @@ SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
 OF_COMMANDS = ("URL", "TOKEN")
 """The variables without their prefix that name a remote service for commands."""
 
+_NESTED = ("SOURCES", "API_TOKENS", "THRESHOLDS")
+"""The settings without their prefix that have names below them."""
+
 # Kubernetes, "Accessing the Service": if a namespace has a Service named loopgauge or loopgauge-…, each pod gets these
 # variables, unless the pod sets `enableServiceLinks: false`.
 _SERVICE_LINK = re.compile(
@@ -29,20 +32,25 @@ def is_service_link(name: str, value: str) -> bool:
 def find_unknown(names: Iterable[str]) -> Iterator[SettingFault]:
     """Find the variables that have the prefix but are not settings, each with the nearest setting.
 
-    Names below a setting, such as the name of a token, are not checked.
+    Names below a setting, such as the name of a token, are not checked, if the setting has such names.
     """
-    settings = {name.upper() for name in Settings.model_fields} | {SECRETS_DIR.removeprefix(PREFIX), *OF_COMMANDS}
     for name in sorted(names):
         rest = name.upper().removeprefix(PREFIX)
-        if name.upper().startswith(PREFIX) and rest.split(NESTING)[0] not in settings:
+        if name.upper().startswith(PREFIX) and not _is_known(rest):
             similar = suggest(rest, _variables())
             yield SettingFault(name, not_a_setting(f"{PREFIX}{similar}" if similar else ""))
 
 
+def _is_known(name: str) -> bool:
+    setting, *below = name.split(NESTING)
+    if below:
+        return setting in _NESTED
+    return setting in {SECRETS_DIR.removeprefix(PREFIX), *OF_COMMANDS, *map(str.upper, Settings.model_fields)}
+
+
 def _variables() -> list[str]:
     """All settings without their prefix. The list has the variables of sources that are named after a provider."""
-    nested = {"sources", "api_tokens"}
-    flat = [name for name in Settings.model_fields if name not in nested]
+    flat = [name for name in Settings.model_fields if name not in ("sources", "api_tokens")]
     tokens = [f"api_tokens{NESTING}{name}" for name in ApiTokens.model_fields]
     sources = [f"sources{NESTING}{name}{NESTING}{field}" for name in PROVIDERS for field in SourceSettings.model_fields]
     return [name.upper() for name in [*flat, *tokens, *sources, "secrets_dir"]]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from service.deliveries.delivery import source_name
@@ -46,7 +47,7 @@ def read_origins(given: Mapping[str, Any]) -> tuple[list[Origin], list[SettingFa
     faults: list[SettingFault] = []
     environment = {name: value for name, value in os.environ.items() if not is_service_link(name, value)}
     dotenv = _read_dotenv(faults)
-    directory = environment.get(SECRETS_DIR) or dotenv.get(SECRETS_DIR)
+    directory = _value_of(SECRETS_DIR, environment) or _value_of(SECRETS_DIR, dotenv)
     read = {
         "environment": environment,
         str(_DOTENV): dotenv,
@@ -59,16 +60,34 @@ def read_origins(given: Mapping[str, Any]) -> tuple[list[Origin], list[SettingFa
     return origins, faults
 
 
+def _value_of(variable: str, variables: Mapping[str, str]) -> str:
+    """The value of a variable, whose name may have any case, as the names of all settings."""
+    return variables.get(variable) or next((value for name, value in variables.items() if name.upper() == variable), "")
+
+
 def _read_dotenv(faults: list[SettingFault]) -> Mapping[str, str]:
     if not _DOTENV.is_file():
         return {}
     try:
+        _find_unreadable(faults)
         return {name: value or "" for name, value in dotenv_values(_DOTENV, encoding="utf-8").items()}
     except UnicodeDecodeError:
         faults.append(SettingFault(str(_DOTENV), "is not UTF-8; save it as UTF-8"))
     except OSError as error:
         faults.append(SettingFault(str(_DOTENV), f"cannot be read: {error.strerror}"))
     return {}
+
+
+def _find_unreadable(faults: list[SettingFault]) -> None:
+    """Find the lines that look like our settings, but have the form of no setting. The faults show no value."""
+    with _DOTENV.open(encoding="utf-8") as lines:
+        for binding in parse_stream(lines):
+            text = binding.original.string
+            if binding.error and PREFIX in text.upper():
+                blank = len(text) - len(text.lstrip())
+                number = binding.original.line + text.count("\n", 0, blank)
+                problem = f"line {number} is not NAME=value, or its quotation mark has no end"
+                faults.append(SettingFault(str(_DOTENV), problem))
 
 
 def _read_secrets(directory: Path, faults: list[SettingFault]) -> Mapping[str, str]:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import unquote
 
 from pydantic import BaseModel, SecretStr
 
@@ -17,7 +18,7 @@ DEFAULT = "default"
 SET = "set"
 # A password may contain `@`, so it ends at the last one.
 _PASSWORD = re.compile(r"^(\w+://[^:/?#@]*):.*@", re.DOTALL)
-_PASSWORD_PARAMETER = re.compile(r"(password=)[^&]*", re.IGNORECASE)
+_PARAMETER = re.compile(r"(?<=[?&])([^=&]*)=[^&]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,12 @@ def show_settings(settings: Settings, origins: Sequence[Origin]) -> Iterator[Sho
 
 def mask_password(url: str) -> str:
     """A database URL whose password is masked."""
-    return _PASSWORD_PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1:***@", url))
+    return _PARAMETER.sub(_mask_parameter, _PASSWORD.sub(r"\1:***@", url))
+
+
+def _mask_parameter(parameter: re.Match[str]) -> str:
+    # The name may be percent-encoded, too.
+    return f"{parameter[1]}=***" if "password" in unquote(parameter[1]).lower() else parameter[0]
 
 
 def _flatten(settings: BaseModel, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object, bool]]:

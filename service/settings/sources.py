@@ -10,7 +10,7 @@ from service.deliveries.delivery import source_name
 from service.lifecycle.nearest import did_you_mean
 from service.providers import PROVIDERS
 from service.rules.validation import MISSING, Found, refusal
-from service.settings.faults import NESTING, explain
+from service.settings.faults import NESTING, explain, variable_of
 
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 _Secret = Annotated[SecretStr, Field(min_length=1)]
@@ -28,6 +28,8 @@ class SourceSettings(BaseModel):
 
 def read_sources(value: Any, handler: ValidatorFunctionWrapHandler) -> dict[str, SourceSettings]:
     """Read the sources by their normal names, each with its provider. Report the faults of all sources at once."""
+    if not isinstance(value, dict):
+        raise refusal([((), f"is not a setting of its own; set {variable_of(['sources', '<name>', 'secret'])}")])
     found = [fault for name, source in value.items() for fault in _find_unknown(name, source)]
     try:
         sources: dict[str, SourceSettings] = handler(value)
@@ -49,7 +51,8 @@ def _find_unknown(written: str, source: object) -> Iterator[Found]:
         return
     stated = source.get("provider") if isinstance(source, dict) else None
     provider = str(stated or name).lower()
-    if provider not in PROVIDERS:
+    # Pydantic reports a provider that is not a text.
+    if provider not in PROVIDERS and isinstance(stated, str | None):
         expected = f"expected one of {', '.join(sorted(PROVIDERS))}, got {provider!r}"
         yield (name, "provider"), "; ".join(filter(None, (expected, did_you_mean(provider, PROVIDERS))))
 

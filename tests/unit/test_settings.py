@@ -128,6 +128,13 @@ def test_keyword_arguments_take_precedence_over_the_environment(monkeypatch: pyt
         ("MAX_BODY_BYTES", "0", "LOOPGAUGE_MAX_BODY_BYTES: expected greater than or equal to 1"),
         ("DATABASE_URL", "mysql://h/d", "LOOPGAUGE_DATABASE_URL: expected postgresql://user:password@host/database"),
         ("SOURCES", "github", "LOOPGAUGE_SOURCES: expected JSON"),
+        ("SOURCES", '"x"', "LOOPGAUGE_SOURCES is not a setting of its own; set LOOPGAUGE_SOURCES__<NAME>__SECRET"),
+        ("SOURCES", '["x"]', "LOOPGAUGE_SOURCES is not a setting of its own; set LOOPGAUGE_SOURCES__<NAME>__SECRET"),
+        (
+            "SOURCES",
+            '{"github": {"secret": "x", "provider": ["y"]}}',
+            "LOOPGAUGE_SOURCES__GITHUB__PROVIDER: expected a valid string",
+        ),
         ("SOURCES", '{"a b": {"secret": "x", "provider": "github"}}', "LOOPGAUGE_SOURCES: expected source names"),
         ("SOURCES__GITHUB__SECRET", "", "LOOPGAUGE_SOURCES__GITHUB__SECRET: expected a value that is not empty"),
         ("SOURCES__GITHUB__PROVIDER", "github", "LOOPGAUGE_SOURCES__GITHUB__SECRET is missing"),
@@ -201,6 +208,9 @@ def test_an_invalid_setting_is_reported_without_secrets(monkeypatch: pytest.Monk
         ("API_TOKENS__REED", "API_TOKENS__READ"),
         ("SOURCES__GITHUB__SECRETT", "SOURCES__GITHUB__SECRET"),
         ("SOURCES__ACME__PROVIDR", "SOURCES__ACME__PROVIDER"),
+        # Names below a setting that has none
+        ("PORT__X", "PORT"),
+        ("DATABASE_URL__X", "DATABASE_URL"),
     ],
 )
 def test_a_misspelt_variable_is_refused_and_the_error_suggests_the_nearest_setting(
@@ -336,3 +346,21 @@ def test_a_dotenv_file_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"LOOPGAUGE_HOST=\xff\n")
     with pytest.raises(InvalidSetting, match="not UTF-8"):
         read_settings()
+
+
+def test_a_line_of_a_dotenv_file_that_looks_like_a_setting_must_be_one(tmp_path: Path) -> None:
+    lines = ["# LOOPGAUGE_", "", "not a line", "LOOPGAUGE_PORT: 8081", "", 'export LOOPGAUGE_TOKEN="hush']
+    (tmp_path / ".env").write_text("\n".join([*lines, "LOOPGAUGE_HOST=127.0.0.2", ""]))
+    with pytest.raises(InvalidSetting) as wrong:
+        read_settings()
+    problem = "is not NAME=value, or its quotation mark has no end"
+    assert str(wrong.value) == f".env: line 4 {problem}; .env: line 6 {problem}"
+
+
+def test_the_variable_of_the_directory_of_secrets_may_have_any_case(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "loopgauge_port").write_text("8081")
+    monkeypatch.setenv("loopgauge_secrets_dir", str(tmp_path / "secrets"))
+    assert read_settings().port == 8081

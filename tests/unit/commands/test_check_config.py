@@ -81,6 +81,8 @@ def test_no_secret_is_shown() -> None:
         ("postgresql://db:5432/x", "postgresql://db:5432/x"),
         ("postgresql:///x?host=/run&user=u&password=hush&a=b", "postgresql:///x?host=/run&user=u&password=***&a=b"),
         ("postgresql://u@db/x?sslpassword=hush", "postgresql://u@db/x?sslpassword=***"),
+        ("postgresql://u@db/x?a=b&p%61ssword=hush&c=d", "postgresql://u@db/x?a=b&p%61ssword=***&c=d"),
+        ("postgresql://u@db/x?sslmode=require", "postgresql://u@db/x?sslmode=require"),
     ],
 )
 def test_the_password_of_a_database_url_is_masked(url: str, masked: str) -> None:
