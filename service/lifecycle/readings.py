@@ -5,6 +5,7 @@ syntax alone determines a reading, so it depends neither on the stored data nor 
 """
 
 import re
+import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -17,6 +18,12 @@ from service.lifecycle.references import Claim, Ref, ReferenceGrammar, Reference
 _LONGEST_SHOWN = 200
 _HASH = re.compile("[0-9a-fA-F]{7,64}")
 _WHOLE_HASHES = (40, 64)
+_INVISIBLE = f"{string.whitespace}\x85\xa0\u2028\u2029\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+# No reference begins with one of these characters or ends with one, except for branches, keys and addresses.
+_MARKS = "()[]{}<>\"'`*_,;. \N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
+_FINAL_MARKS = ":!?"
+_LINK = re.compile(r"!?\[.*\]\(<?([^\s()<>]+)>?(?:\s['\"].*)?\)[,;.:!?]*", re.DOTALL)
+_LONGEST_WRAPPED = 5000
 _WEB = ("http:", "https:")
 
 
@@ -45,6 +52,21 @@ class Reading:
         return self.address is not None and all(reference.startswith(_WEB) for reference in self.first)
 
 
+def unwrap(text: str) -> str:
+    """The text without the marks around it in prose, Markdown, Slack and Jira, such as `[Issue 45](https://…)`."""
+    if len(text) > _LONGEST_WRAPPED:
+        return text
+    if link := _LINK.fullmatch(text):
+        return link[1]
+    bare = text.lstrip(_MARKS).rstrip(_MARKS + _FINAL_MARKS)
+    return next((part for part in bare.split("|") if part.lower().startswith(_WEB)), bare)
+
+
+def _strip(text: str) -> str:
+    """The text without white space and characters without width at its ends. Chats and trackers add such characters."""
+    return text.strip(_INVISIBLE)
+
+
 def abbreviated_hash(reference: Ref) -> bool:
     """Whether a reference is the abbreviated hash of a commit, such as `commit:0a1b2c3`."""
     scheme, _, name = reference.partition(":")
@@ -71,10 +93,16 @@ class ReferenceReader(ReferenceParser):
         Raises:
             BadReference: the text has none of the accepted forms; the message names these forms.
         """
-        bare = text.strip().removeprefix("<").removesuffix(">")
-        for spelled in dict.fromkeys((bare, unquote(bare))):
-            if reading := self._read(spelled):
-                return reading
+        bare = _strip(text).removeprefix("<").removesuffix(">")
+        reading = self._read(bare) or self._read(unquote(bare))
+        if reading is None or reading.is_unknown_page:
+            # The marks around an address may belong to it, but not if a provider knows the address without them.
+            inner = unwrap(bare)
+            unwrapped = self._read(inner) or self._read(unquote(inner))
+            if unwrapped and not (reading and unwrapped.is_unknown_page):
+                return unwrapped
+        if reading:
+            return reading
         scheme, colon, name = bare.partition(":")
         if colon and scheme.lower() in self.grammars:
             # The error names the form of this scheme's references.

@@ -40,6 +40,25 @@ def first(text: str) -> list[str]:
         ("github:acme/app%2345", ["github:acme/app#45"]),
         ("<https://github.com/acme/app/issues/45>", ["github:acme/app#45"]),
         ("https%3A%2F%2Fgithub.com%2Facme%2Fapp%2Fissues%2F45", ["github:acme/app#45"]),
+        ("https://github.com/acme/app/issues/45.", ["github:acme/app#45"]),
+        ("(https://github.com/acme/app/issues/45#issuecomment-1),", ["github:acme/app#45"]),
+        ("[Issue [45]](https://github.com/acme/app/issues/45)", ["github:acme/app#45"]),
+        ('[#45](<https://github.com/acme/app/issues/45> "Cache (answers)").', ["github:acme/app#45"]),
+        ("<https://github.com/acme/app/issues/45|acme/app#45>", ["github:acme/app#45"]),
+        ("[Cache answers|https://acme.atlassian.net/browse/ML-12|smart-link]", ["jira:ML-12"]),
+        (
+            "\N{LEFT DOUBLE QUOTATION MARK}https://acme.atlassian.net/browse/ML-12.\N{RIGHT DOUBLE QUOTATION MARK}",
+            ["jira:ML-12"],
+        ),
+        ("\N{ZERO WIDTH SPACE}ML-12\N{NO-BREAK SPACE}", ["jira:ML-12"]),
+        ("\ufeffacme/app!7\n", ["github:acme/app!7", "gitlab:acme/app!7"]),
+        ("[ML-12]:", ["jira:ML-12"]),
+        ("`acme/tools/app#45`,", ["gitlab:acme/tools/app#45"]),
+        ("(github.com/acme/app/issues/45)", ["github:acme/app#45"]),
+        (f"({SHA})", [f"commit:{SHA}"]),
+        ("github:acme/app#45.", ["github:acme/app#45"]),
+        ("key:answers.", ["key:answers."]),
+        ("https://tracker.example.com/Items/45.", ["https://tracker.example.com/items/45."]),
         ("https:/github.com/acme/app/issues/45", ["github:acme/app#45"]),
         ("HTTP://GITHUB.COM/Acme/App/issues/45", ["github:acme/app#45"]),
         ("https://user@github.com:443/acme/app/issues/45", ["github:acme/app#45"]),
@@ -80,7 +99,29 @@ PARTS = st.one_of(
     st.sampled_from(["repos", "projects", "45", "ML-12", SHA, SHA[:8], "eyJpaWQiOjF9"]),
     st.sampled_from(["selectedIssue=ML-12", "issue=acme%7Capp%7C45", "show="]),
     st.sampled_from(
-        ["/", "//", "-", "/-/", "#", "!", "?", "&", "%2F", "%00", "%", "[", "]", "@", ":", ":443", ":99999"]
+        [
+            "/",
+            "//",
+            "-",
+            "/-/",
+            "#",
+            "](",
+            ")",
+            "|",
+            ".",
+            "!",
+            "?",
+            "&",
+            "%2F",
+            "%00",
+            "%",
+            "[",
+            "]",
+            "@",
+            ":",
+            ":443",
+            ":99999",
+        ]
     ),
     st.sampled_from(["\x00", " ", "\ud800", "\N{LATIN SMALL LETTER DOTLESS I}", "\N{CIRCLED DIGIT ONE}", "..."]),
 )
@@ -92,6 +133,8 @@ PARTS = st.one_of(
 @example("https://gitlab.com/a/-/issues?show=" + "W" * 3000)
 @example("acme/" * 3000)
 @example("a-" * 3000)
+@example("[" + "](a" * 3000)
+@example("[https://github.com/acme/app/issues/45](https://[)")
 def test_a_text_is_read_or_refused_with_one_kind_of_error(text: str) -> None:
     try:
         reading = REFERENCES.read(text)
