@@ -5,7 +5,6 @@ syntax alone determines a reading, so it depends neither on the stored data nor 
 """
 
 import re
-import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -18,7 +17,7 @@ from service.lifecycle.references import Claim, Ref, ReferenceGrammar, Reference
 _LONGEST_SHOWN = 200
 _HASH = re.compile("[0-9a-fA-F]{7,64}")
 _WHOLE_HASHES = (40, 64)
-_INVISIBLE = f"{string.whitespace}\x85\xa0\u2028\u2029\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+_INVISIBLE = " \t\n\r\v\f\x85\xa0\u2028\u2029\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 # No reference begins with one of these characters or ends with one, except for branches, keys and addresses.
 _MARKS = "()[]{}<>\"'`*_,;. \N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
 _FINAL_MARKS = ":!?"
