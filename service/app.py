@@ -38,6 +38,7 @@ from service.api.http.problems import install_error_handlers
 from service.api.http.request_metrics import RequestMetricsMiddleware, templates
 from service.api.http.security_headers import SecurityHeadersMiddleware
 from service.api.parameters import describe_experiment_names
+from service.api.refused_requests import RefusedRequests
 from service.api.scorecard import describe_scorecard
 from service.api.webhooks import WebhookEndpoint, describe_webhooks
 from service.deliveries.delivery import Source
@@ -103,6 +104,7 @@ class _Parts:
     """The parts of the service. The routes of the application share these parts, and its lifespan runs them."""
 
     telemetry: Telemetry
+    refused: RefusedRequests
     terms: Terms
     readiness: Readiness
     writer: DeliveryWriter
@@ -149,7 +151,9 @@ def create_app(settings: Settings, rules: Rules, database: Database, clock: Call
         _add_manual_event_route(app, settings, parts, database, bodies, clock)
         _add_read_routes(app, settings, parts, database, bodies, clock)
         _add_cloud_event_route(app, settings, parts, bodies, sources, clock)
-        webhook_endpoint = WebhookEndpoint(sources, bodies, parts.writer, parts.telemetry, clock, time.perf_counter)
+        webhook_endpoint = WebhookEndpoint(
+            sources, bodies, parts.writer, parts.telemetry, parts.refused, clock, time.perf_counter
+        )
         additions = [describe_webhooks, describe_scorecard, describe_experiment_names]
     describe(
         app,
@@ -169,6 +173,7 @@ def _make_parts(settings: Settings, rules: Rules, database: Database, clock: Cal
     figures_process = partial(FiguresProcess, database, terms, settings.log_level, settings.snapshot_interval)
     return _Parts(
         telemetry=telemetry,
+        refused=RefusedRequests(utc_now()),
         terms=terms,
         readiness=Readiness(database, spool if settings.spool else None),
         writer=DeliveryWriter(database, telemetry, spool, spooling=settings.spool),
@@ -273,7 +278,8 @@ def _add_cloud_event_route(
     source = sources.get(receipts.SOURCE)
     signing = source if source is not None and source.provider.name == receipts.SOURCE else None
     guard = _write_guard(settings, "LOOPGAUGE_API_TOKENS__WRITE or LOOPGAUGE_SOURCES__CLOUDEVENTS__SECRET")
-    app.include_router(events.build_router(EventReceiver(signing, guard, bodies, parts.writer, parts.telemetry, clock)))
+    receiver = EventReceiver(signing, guard, bodies, parts.writer, parts.telemetry, parts.refused, clock)
+    app.include_router(events.build_router(receiver))
 
 
 def _write_guard(settings: Settings, setting: str) -> TokenGuard:
@@ -296,6 +302,7 @@ def _add_read_routes(
     read = _read_guard(settings)
     admin = TokenGuard([settings.api_tokens.admin], "LOOPGAUGE_API_TOKENS__ADMIN")
     app.include_router(deliveries.build_router(database, bodies, read, admin))
-    app.include_router(sources.build_router(database, configured_sources(settings), webhooks.PREFIX, read, clock))
+    configured = configured_sources(settings)
+    app.include_router(sources.build_router(database, configured, webhooks.PREFIX, read, clock, parts.refused.find))
     app.include_router(experiments.build_router(database, read, parts.terms, clock))
     app.include_router(scorecard.build_router(parts.scorecards.compile_scorecard, read))

@@ -18,6 +18,7 @@ from service.api.http.problems import (
     describe_problems,
 )
 from service.api.receipts import SOURCE, ReceivedEvent, refusal_result
+from service.api.refused_requests import RefusedRequests
 from service.deliveries.delivery import Delivery, Source, UnreadableDelivery
 from service.deliveries.signatures import SignatureRefused
 from service.pipeline.receive import DeliveryWriter
@@ -60,6 +61,7 @@ class EventReceiver:
         bodies: BodyReader,
         writer: DeliveryWriter,
         telemetry: Telemetry,
+        refused: RefusedRequests,
         clock: Callable[[], datetime],
     ) -> None:
         self._source = source
@@ -67,6 +69,7 @@ class EventReceiver:
         self._bodies = bodies
         self._writer = writer
         self._telemetry = telemetry
+        self._refused = refused
         self._clock = clock
 
     async def accept(self, request: Request, credentials: Credentials) -> list[ReceivedEvent]:
@@ -80,6 +83,8 @@ class EventReceiver:
             return await self._store(request, credentials)
         except tuple(PROBLEMS) as error:
             self._telemetry.count_delivery(SOURCE, refusal_result(error))
+            if isinstance(error, SignatureRefused):
+                self._refused.record(SOURCE, str(error), self._clock())
             raise
 
     async def _store(self, request: Request, credentials: Credentials) -> list[ReceivedEvent]:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends
 from service.api.http.auth import TokenGuard
 from service.api.http.strict_route import StrictRoute
 from service.api.receipts import SOURCE
+from service.api.refused_requests import FindRefused
 from service.deliveries.delivery import Source
 from service.presentation.sources import SourcesAnswer, source_answer
 from service.queries.sources import read_activity
@@ -22,6 +23,7 @@ def build_router(
     webhooks: str,
     read_guard: TokenGuard,
     clock: Callable[[], datetime],
+    find_refused: FindRefused = lambda _: None,
 ) -> APIRouter:
     """Build the route that lists the sources.
 
@@ -29,6 +31,7 @@ def build_router(
         sources: the configured sources by name.
         webhooks: the path of a source's webhooks, without the name of the source.
         clock: returns the current time, UTC.
+        find_refused: finds the requests to a source that this process refused.
     """
     routes = APIRouter(tags=["deliveries"], dependencies=[Depends(read_guard)], route_class=StrictRoute)
     paths = {SOURCE: _EVENTS} | {name: f"{webhooks}{name}" for name in sources}
@@ -41,6 +44,7 @@ def build_router(
         The list also has sources that sent deliveries but are not configured now. It shows no secret.
         """
         activities, since = await read_activity(database, {*sources, SOURCE}, clock())
-        return SourcesAnswer(sources=[source_answer(each, sources, paths) for each in activities], since=since)
+        shown = [source_answer(each, sources, paths, find_refused(each.name)) for each in activities]
+        return SourcesAnswer(sources=shown, since=since)
 
     return routes

@@ -31,6 +31,7 @@ from service.api.http.problems import (
 from service.api.http.request_metrics import method_label
 from service.api.http.security_headers import HEADERS, RAW_HEADERS
 from service.api.receipts import refusal_result
+from service.api.refused_requests import RefusedRequests
 from service.api.webhook_help import Address, answer_visit, describe_visit
 from service.deliveries.delivery import Delivery, Source, source_name
 from service.deliveries.signatures import SecurityScheme, SignatureRefused
@@ -128,6 +129,7 @@ class WebhookEndpoint:
         bodies: reads request bodies, and refuses a body that is too large or too slow.
         writer: stores deliveries.
         telemetry: counts deliveries by result, and records request durations.
+        refused: records the requests with a wrong signature.
         clock: returns the current time, UTC.
         stopwatch: a monotonic clock, in seconds.
     """
@@ -138,6 +140,7 @@ class WebhookEndpoint:
         bodies: BodyReader,
         writer: DeliveryWriter,
         telemetry: Telemetry,
+        refused: RefusedRequests,
         clock: Callable[[], datetime],
         stopwatch: Callable[[], float],
     ) -> None:
@@ -150,6 +153,7 @@ class WebhookEndpoint:
         self._bodies = bodies
         self._writer = writer
         self._telemetry = telemetry
+        self._refused = refused
         self._clock = clock
         self._stopwatch = stopwatch
 
@@ -179,6 +183,8 @@ class WebhookEndpoint:
             return CLIENT_CLOSED_REQUEST
         except tuple(PROBLEMS) as error:
             self._telemetry.count_delivery(name, refusal_result(error))
+            if isinstance(error, SignatureRefused):
+                self._refused.record(name, str(error), self._clock())
             return await _send(problem_for(error), scope, receive, send)
         self._telemetry.count_delivery(name, stored)
         # Answer `stored` for a spooled delivery too: the sender need not know that PostgreSQL was unavailable.

@@ -24,10 +24,10 @@ def sources(address: Address, as_json: bool) -> None:
 
     If a source is silent, or if its deliveries fail or wait, the command says what to do.
     """
-    run_with_client(address, lambda client: _sources(client, as_json=as_json))
+    run_with_client(address, lambda client: _sources(client, address, as_json=as_json))
 
 
-async def _sources(client: "Client", *, as_json: bool) -> None:
+async def _sources(client: "Client", address: Address, *, as_json: bool) -> None:
     from service.commands.client import indented
     from service.presentation.sources import SourcesAnswer
 
@@ -35,41 +35,54 @@ async def _sources(client: "Client", *, as_json: bool) -> None:
     if as_json:
         click.echo(indented(document))
         return
-    click.echo("\n".join(_lines(client.decode(document, SourcesAnswer))))
+    shown = client.decode(document, SourcesAnswer)
+    click.echo("\n".join(_lines(shown, local=address.url is None)))
 
 
-def _lines(shown: "SourcesAnswer") -> Iterator[str]:
+def _lines(shown: "SourcesAnswer", *, local: bool) -> Iterator[str]:
+    """The lines for a terminal.
+
+    Args:
+        local: whether the sources are those that the settings of this command name. A service that runs beside the
+            command may have other settings, so nothing is said then about what it refuses.
+    """
     from service.commands.table import Table, terminal_width, wrapped
 
     width = terminal_width()
-    rows = [_cells(source) for source in shown.sources]
-    table = Table(_TITLES, rows, width)
+    rows = [_cells(source, local=local) for source in shown.sources]
+    table = Table(_TITLES, rows, width, whole=True)
     yield from table.header()
     for row in rows:
         yield from table.row(row)
     yield f"Recent deliveries are those since {_minute(shown.since)} UTC."
     if not any(source.configured for source in shown.sources):
-        yield from wrapped([_NO_SOURCE], width or _PIPED)
+        yield from wrapped([_NO_SOURCE_HERE if local else _NO_SOURCE], width or _PIPED)
     for source in shown.sources:
-        for advice in _advice(source, shown.since):
+        for advice in _advice(source, shown.since, local=local):
             yield from wrapped([f"{source.name}: {advice}"], width or _PIPED)
 
 
 _PIPED = 1000
+_ASK_THE_SERVICE = "if a service runs, ask it: `loopgauge sources --url http://127.0.0.1:8080`"
 _NO_SOURCE = (
     "No source is configured: every webhook is refused. Set LOOPGAUGE_SOURCES__GITHUB__SECRET, or the variable of "
     "another tool; docs/sources describes each tool."
 )
+_NO_SOURCE_HERE = (
+    f"The settings of this command name no source; {_ASK_THE_SERVICE}. To configure a source, set "
+    "LOOPGAUGE_SOURCES__GITHUB__SECRET, or the variable of another tool; docs/sources describes each tool."
+)
 
 
-def _cells(source: "SourceAnswer") -> tuple[str, str, str, str]:
+def _cells(source: "SourceAnswer", *, local: bool) -> tuple[str, str, str, str]:
     recent = source.recent.model_dump()
     counts = ", ".join(f"{count} {status}" for status, count in recent.items() if count)
     last = _minute(source.last_delivery_at) if source.last_delivery_at else "none"
-    return source.name, source.path or "(not configured)", last, counts or "none"
+    unknown = "(not in these settings)" if local else "(not configured)"
+    return source.name, source.path or unknown, last, counts or "none"
 
 
-def _advice(source: "SourceAnswer", since: datetime) -> Iterator[str]:
+def _advice(source: "SourceAnswer", since: datetime, *, local: bool) -> Iterator[str]:
     """The advice about a source."""
     if source.configured and (source.last_delivery_at is None or source.last_delivery_at < since):
         state = "it has not sent anything" if source.last_delivery_at is None else "it is silent"
@@ -78,10 +91,18 @@ def _advice(source: "SourceAnswer", since: datetime) -> Iterator[str]:
             f"secret in LOOPGAUGE_SOURCES__{source.name.upper()}__SECRET. Deliveries with another secret are refused: "
             f'see loopgauge_deliveries_total{{source="{source.name}", result="refused"}} in GET /metrics.'
         )
-    if source.path is None:
+    if source.path is None and local:
+        yield f"the settings of this command name no source {source.name}; {_ASK_THE_SERVICE}."
+    elif source.path is None:
         yield (
             "it is not configured now, so its webhooks get a 404: remove the webhook, or set "
             f"LOOPGAUGE_SOURCES__{source.name.upper()}__SECRET."
+        )
+    if source.refused is not None:
+        yield (
+            f"{_requests(source.refused.requests)} refused since {_minute(source.refused.since)}, when the answering "
+            f"process started; the last at {_minute(source.refused.last_at)}: {source.refused.reason}. Enter the same "
+            f"secret in {source.provider} and in LOOPGAUGE_SOURCES__{source.name.upper()}__SECRET."
         )
     if source.previous_secret_set:
         yield (
@@ -95,6 +116,10 @@ def _advice(source: "SourceAnswer", since: datetime) -> Iterator[str]:
         )
     if source.pending:
         yield f"{source.pending} wait for a worker: if the number grows, start more workers, or see the log."
+
+
+def _requests(count: int) -> str:
+    return "1 request was" if count == 1 else f"{count} requests were"
 
 
 def _minute(at: datetime) -> str:

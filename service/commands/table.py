@@ -30,14 +30,18 @@ class Table:
         titles: the titles of the columns.
         rows: the first rows, which determine the widths of the columns.
         width: the width of the terminal; None to shorten nothing.
+        whole: whether to wrap a last column that does not fit, instead of shortening it.
     """
 
-    def __init__(self, titles: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> None:
+    def __init__(
+        self, titles: Sequence[str], rows: Sequence[Sequence[str]], width: int | None, *, whole: bool = False
+    ) -> None:
         self._widths = [max(len(row[place]) for row in [titles, *rows]) for place in range(len(titles) - 1)]
         self._width = width
         taken = sum(self._widths) + len(_GAP) * len(self._widths)
         self._on_one_line = width is None or width - taken >= _NARROWEST_LAST_COLUMN
         self._titles = titles
+        self._whole = whole
 
     def header(self) -> Iterator[str]:
         """The lines with the titles of the columns."""
@@ -48,16 +52,21 @@ class Table:
         *columns, last = cells
         padded = _GAP.join(cell.ljust(width) for cell, width in zip(columns, self._widths, strict=True))
         if self._on_one_line:
-            yield self._shortened(f"{padded}{_GAP}{last}".rstrip(), len(padded))
+            yield from self._fitted(f"{padded}{_GAP}", last)
         else:
             yield padded.rstrip()
             if last:
-                yield self._shortened(f"{_INDENT}{last}", 0)
+                yield from self._fitted(_INDENT, last)
 
-    def _shortened(self, line: str, keep: int) -> str:
+    def _fitted(self, before: str, last: str) -> Iterator[str]:
+        line = f"{before}{last}".rstrip()
         if self._width is None or len(line) <= self._width:
-            return line
-        return f"{line[: max(self._width - 1, keep)]}…"
+            yield line
+        elif self._whole:
+            texts = textwrap.wrap(last, max(self._width - len(before), _NARROWEST_LAST_COLUMN), break_long_words=False)
+            yield from (f"{before if place == 0 else ' ' * len(before)}{text}" for place, text in enumerate(texts))
+        else:
+            yield f"{line[: max(self._width - 1, len(before.rstrip()))]}…"
 
 
 def wrapped(words: Sequence[str], width: int, *, indent: str = "") -> Iterator[str]:

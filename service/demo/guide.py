@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from textwrap import wrap
 from urllib.parse import quote, urlencode, urljoin
 
-from service.demo.organisation import SILENT, TEAMS
+from service.demo.organisation import TEAMS
 
 _WIDTH = 10
 # The usual width of a narrow terminal. Commands are not wrapped, so that they can be copied.
@@ -19,11 +19,12 @@ def guide(url: str, graph_page: str | None, own_settings: Mapping[str, str], com
         url: the URL of the service.
         graph_page: the page for graphs of a Prometheus server that has loaded the past and scrapes the service, or
             None.
-        own_settings: the environment variables that let commands use the demo's database and thresholds.
+        own_settings: the environment variables for commands that work on the demo's database.
         command: the command that started `loopgauge`.
     """
-    commands = _commands(own_settings, command)
-    past = [*_graphs(graph_page), "", *commands] if graph_page else [*commands, *_own_prometheus(command)]
+    commands = _commands(url, command)
+    own_prometheus = _own_prometheus(own_settings, command)
+    past = [*_graphs(graph_page), "", *commands] if graph_page else [*commands, *own_prometheus]
     return "\n".join([*_where(url), "", *past, "", *_notice(), ""])
 
 
@@ -52,9 +53,10 @@ def _graphs(graph_page: str) -> list[str]:
     ]
 
 
-def _own_prometheus(command: str) -> list[str]:
+def _own_prometheus(own_settings: Mapping[str, str], command: str) -> list[str]:
     return [
         "To load the past into the data directory of a stopped Prometheus",
+        f"  export {' '.join(f'{name}={shlex.quote(value)}' for name, value in own_settings.items())}",
         f"  {command} export-history --output history.om",
         "  promtool tsdb create-blocks-from --max-block-duration=1500h openmetrics history.om DIRECTORY",
         "To start Prometheus on this directory, with a retention above its default of 15 days",
@@ -64,10 +66,10 @@ def _own_prometheus(command: str) -> list[str]:
     ]
 
 
-def _commands(own_settings: Mapping[str, str], command: str) -> list[str]:
+def _commands(url: str, command: str) -> list[str]:
     return [
-        "Commands that use the demo's database and thresholds, for another terminal",
-        f"  export {' '.join(f'{name}={shlex.quote(value)}' for name, value in own_settings.items())}",
+        "Commands that ask the demo's service, for another terminal",
+        f"  export LOOPGAUGE_URL={url}",
         f"  {command} explain '{_EXAMPLE}'",
         f"  {command} deliveries list --verdict ignored",
     ]
@@ -77,8 +79,7 @@ def _notice() -> list[str]:
     lines = ["What to notice"]
     for team in TEAMS:
         lines += _describe(team.name, team.notice, team.metric)
-    fell_silent = "fell silent: its deliveries end weeks before the demo starts"
-    return [*lines, *_describe(SILENT, fell_silent, "source_last_delivery_timestamp_seconds")]
+    return lines
 
 
 def _describe(name: str, notice: str, metric: str) -> list[str]:

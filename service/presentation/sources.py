@@ -22,6 +22,7 @@ _EXAMPLE: dict[str, Any] = {
             "recent": {"pending": 0, "counted": 120, "ignored": 310, "failed": 1},
             "pending": 0,
             "failed": 1,
+            "refused": None,
         }
     ],
     "since": "2026-02-27T12:00:00Z",
@@ -37,12 +38,24 @@ class RecentAnswer(BaseModel):
     failed: int = 0
 
 
+class RefusedAnswer(BaseModel):
+    """The requests that the answering process refused for their signature: how many since `since`, when the last of
+    them was received, and why it was refused.
+    """
+
+    requests: int
+    since: datetime
+    last_at: datetime
+    reason: str
+
+
 class SourceAnswer(BaseModel):
     """A source: how it is configured, and what it sent.
 
     `path` is where its webhooks go; null if the source is not configured, so that its webhooks get a 404.
     `last_delivery_at` is null if its last delivery is not among the newest 100,000 deliveries. `pending` and `failed`
     count deliveries of any age: those that wait for a worker, and those that failed and can be retried.
+    `refused` is about the process that answers; null if it has refused no request to this source since it started.
     """
 
     name: str
@@ -55,6 +68,7 @@ class SourceAnswer(BaseModel):
     recent: RecentAnswer
     pending: int
     failed: int
+    refused: RefusedAnswer | None = None
 
 
 class SourcesAnswer(BaseModel):
@@ -66,12 +80,18 @@ class SourcesAnswer(BaseModel):
     since: datetime
 
 
-def source_answer(activity: SourceActivity, configured: Mapping[str, Source], paths: Mapping[str, str]) -> SourceAnswer:
+def source_answer(
+    activity: SourceActivity,
+    configured: Mapping[str, Source],
+    paths: Mapping[str, str],
+    refused: RefusedAnswer | None = None,
+) -> SourceAnswer:
     """The answer that shows a source.
 
     Args:
         configured: the configured sources by name.
         paths: the path of each source that can send.
+        refused: the requests to the source that this process refused.
     """
     source = configured.get(activity.name)
     secrets = len(source.secrets) if source else 0
@@ -86,4 +106,5 @@ def source_answer(activity: SourceActivity, configured: Mapping[str, Source], pa
         recent=RecentAnswer(**activity.recent),
         pending=activity.pending,
         failed=activity.failed,
+        refused=refused,
     )

@@ -2,8 +2,10 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import text
 
@@ -12,7 +14,7 @@ from service.storage.database import Database
 from tests.support.builders import Issue, at, github
 from tests.support.commands import in_database, invoke
 from tests.support.road import api, bearer, deliver, store_deliveries
-from tests.support.serving import opened
+from tests.support.serving import opened, serving
 
 NOW = datetime.now(UTC)
 SETTINGS = {
@@ -64,6 +66,7 @@ def test_each_source_shows_what_it_sent_and_never_its_secret(database_url: str) 
         "recent": {"pending": 1, "counted": 1, "ignored": 0, "failed": 1},
         "pending": 1,
         "failed": 1,
+        "refused": None,
     }
     assert (shown["jira_cloud"]["provider"], shown["jira_cloud"]["last_delivery_at"]) == ("jira", None)
     assert (shown["cloudevents"]["path"], shown["cloudevents"]["configured"]) == ("/events", False)
@@ -78,13 +81,33 @@ def test_the_command_says_what_to_do_about_each_source(database_url: str) -> Non
     assert [line.split(": ")[:2] for line in advice if ": " in line and not line.startswith("Recent")] == [
         ["github", "two secrets are accepted"],
         ["github", "1 failed"],
-        ["gitlab", "it is not configured now, so its webhooks get a 404"],
+        ["gitlab", "the settings of this command name no source gitlab; if a service runs, ask it"],
         ["jira_cloud", "it has not sent anything"],
     ]
     assert "s3cret" not in ended.stdout
     silent = {"SOURCES__GITLAB__SECRET": "s3cret-one"}
     assert "gitlab: it is silent: check in gitlab" in invoke("sources", DATABASE_URL=database_url, **silent).stdout
-    assert "No source is configured: " in invoke("sources", DATABASE_URL=database_url).stdout
+    without = invoke("sources", DATABASE_URL=database_url).stdout
+    assert "The settings of this command name no source; if a service runs, ask it: `loopgauge sources --url" in without
+    # The service has an environment of its own, so the command cannot know what it refuses.
+    for claim in ("No source is configured", "refused", "404", "remove"):
+        assert claim not in without
+
+
+def test_a_service_says_what_it_refuses(database_url: str, tmp_path: Path) -> None:
+    _receive(database_url, "gitlab", NOW - timedelta(hours=1))
+    with serving(database_url, tmp_path) as service:
+        for secret in ("another", "a third"):
+            refused = opened().headers(secret=secret)
+            httpx.post(f"{service.url}/webhooks/github", content=opened().body, headers=refused)
+        shown = invoke("sources", URL=service.url).stdout
+        log = [entry for entry in service.log() if entry["event"] == "webhook refused"]
+    assert "gitlab: it is not configured now, so its webhooks get a 404: remove the webhook, or set" in shown
+    assert "github: 2 requests were refused since " in shown
+    assert "the signature does not match the body and the source's secret. Enter the same secret in github" in shown
+    # Anyone can send wrong signatures: they must not fill the log.
+    assert [(entry["source"], entry["requests"]) for entry in log] == [("github", 1)]
+    assert "LOOPGAUGE_SOURCES__GITHUB__SECRET" in log[0]["remedy"]
 
 
 def test_the_recent_deliveries_are_limited(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

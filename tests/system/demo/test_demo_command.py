@@ -68,7 +68,7 @@ def _printed_progress(lines: Sequence[str]) -> int:
 
 def _examples_work(lines: Sequence[str], directory: Path) -> None:
     """Run each command of the guide."""
-    [exported] = [line.strip() for line in lines if line.startswith("  export ")]
+    exported = "; ".join(line.strip() for line in lines if line.startswith("  export "))
     typed = [line.strip() for line in lines if re.match(r"  curl | .* (explain|list|export-history) ", line)]
     assert len(typed) == 5
     for line in typed:

@@ -90,8 +90,8 @@ def _stop_server(told: Path) -> None:
 
 def _exported(told: list[str]) -> Mapping[str, str]:
     """The variables that the demo prints for another terminal."""
-    (line,) = (line for line in told if line.lstrip().startswith("export "))
-    return dict(word.split("=", 1) for word in shlex.split(line.lstrip().removeprefix("export ")))
+    lines = [line.lstrip().removeprefix("export ") for line in told if line.lstrip().startswith("export ")]
+    return dict(word.split("=", 1) for line in lines for word in shlex.split(line))
 
 
 def every_query_of_every_panel_and_variable_has_series(observed: Observed) -> None:

@@ -51,3 +51,11 @@ def test_a_control_character_does_not_reach_the_terminal() -> None:
 def test_a_paragraph_does_not_break_a_long_word() -> None:
     long = "github:acme/" + "a" * 80
     assert list(wrapped(["2026-03-02", "issues opened", long], 40)) == ["2026-03-02  issues opened", f"  {long}"]
+
+
+def test_a_last_column_that_must_stay_whole_is_wrapped_below_itself() -> None:
+    table = Table(("source", "recent"), [], 30, whole=True)
+    assert list(table.row(("github", "12 counted, 310 ignored, 2 failed"))) == [
+        "github  12 counted, 310",
+        "        ignored, 2 failed",
+    ]

@@ -22,3 +22,12 @@ def test_without_prometheus_the_guide_says_how_to_load_the_past() -> None:
     text = guide(_SERVICE, None, {}, "loopgauge")
     assert "g0.expr" not in text
     assert "promtool tsdb create-blocks-from" in text
+
+
+@pytest.mark.parametrize("graph_page", [f"{_PROMETHEUS}/graph", None])
+def test_commands_in_another_terminal_ask_the_service_of_the_demo(graph_page: str | None) -> None:
+    lines = guide(_SERVICE, graph_page, {"LOOPGAUGE_DATABASE_URL": "postgresql://x"}, "loopgauge").splitlines()
+    begin = lines.index("Commands that ask the demo's service, for another terminal")
+    assert lines[begin + 1] == f"  export LOOPGAUGE_URL={_SERVICE}"
+    own_database = "  export LOOPGAUGE_DATABASE_URL=postgresql://x"
+    assert (own_database in lines) == (graph_page is None)
