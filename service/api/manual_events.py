@@ -88,6 +88,8 @@ _CHOICES: Mapping[str, Collection[str]] = {
     **{data.name: data.choices for data in DATA_PROPERTIES.values() if data.choices},
 }
 """The accepted values of each property that has a closed vocabulary."""
+_TEXTS: Mapping[str, str] = {data.name: data.expects for data in DATA_PROPERTIES.values() if not data.choices}
+"""A description of the accepted values of each property that accepts texts."""
 
 _OPENAPI: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": ManualEventBody.model_json_schema()}}}
@@ -175,6 +177,8 @@ def _propose_nearest(invalid: ErrorDetails) -> dict[str, Any]:
         message = "; ".join(filter(None, (message, did_you_mean(name, ManualEventBody.model_fields))))
     elif isinstance(invalid["input"], str) and name in _CHOICES:
         message = expected_one_of(invalid["input"], _CHOICES[name])
+    elif isinstance(invalid["input"], str) and name in _TEXTS:
+        message = f"expected {_TEXTS[name]}"
     return {"type": invalid["type"], "loc": ("body", *invalid["loc"]), "msg": message}
 
 

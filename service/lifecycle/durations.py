@@ -77,10 +77,12 @@ def measure_duration(seconds: float) -> str:
 
     The number has one decimal, or none from 100 days. Hours become days from two days.
     """
-    if seconds < _HOUR:
-        return _number(round(seconds / 60), "minute") if seconds >= 30 else "less than a minute"  # noqa: PLR2004
-    if seconds < 2 * _DAY:
-        return _number(round(seconds / _HOUR, 1), "hour")
+    # Round before choosing the unit: `60 minutes` beside `1 hour` would look like another duration.
+    minutes, hours = round(seconds / 60), round(seconds / _HOUR, 1)
+    if minutes < 60:  # noqa: PLR2004
+        return _number(minutes, "minute") if seconds >= 30 else "less than a minute"  # noqa: PLR2004
+    if hours < 48:  # noqa: PLR2004
+        return _number(hours, "hour")
     days = seconds / _DAY
     return _number(round(days, 1) if days < 100 else round(days), "day")  # noqa: PLR2004
 

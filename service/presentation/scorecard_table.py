@@ -144,7 +144,8 @@ class _Table:
         )
         others = [team for team in self._card.teams if team != self._card.team]
         if others and self._card.team == ORGANISATION:
-            yield from self._dimmed(f"For a single team, add --team with one of {', '.join(others)}.")
+            named = others[0] if len(others) == 1 else f"with one of {', '.join(others)}"
+            yield from self._dimmed(f"For a single team, add --team {named}.")
 
     def _dimmed(self, text: str) -> Iterable[str]:
         return (click.style(line, dim=True) for line in textwrap.wrap(text, self._width, break_on_hyphens=False))
@@ -224,8 +225,9 @@ def _counted(label: str, count: Count, population: str = "") -> _Row:
     """A row with a number of experiments, and with the number of experiments in the population, if there is one."""
     if count.value is None:
         return _Row(label, "", previous=_previous(count), reason=count.reason or "")
-    text = f"{count.value} of {count.n} {population}" if population and count.n else str(count.value)
-    return _Row(label, text, previous=_previous(count))
+    if not (population and count.n):
+        return _Row(label, str(count.value), previous=_previous(count))
+    return _Row(label, f"{count.value} of {count.n} {population}", previous=_previous_part(count))
 
 
 def _category(of_category: OfCategory) -> _Row:
@@ -253,6 +255,14 @@ def _previous(figure: Figure[Any]) -> str:
     if isinstance(figure, Moment | Categories) or figure.value is None:
         return f"was {number}"
     return f"{'↑' if figure.value > previous else '↓'} was {number}"
+
+
+def _previous_part(count: Count) -> str:
+    """The previous number with its population. If the population changed too, an arrow would mislead."""
+    previous = count.previous
+    if previous.value is None or not previous.n or (previous.value, previous.n) == (count.value, count.n):
+        return _previous(count)
+    return f"was {previous.value} of {previous.n}"
 
 
 def _number(figure: Figure[Any], value: Any) -> str:

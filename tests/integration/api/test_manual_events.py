@@ -386,6 +386,9 @@ async def test_the_refusal_of_a_malformed_request_names_the_field(database: Data
         ),
         ({"event": "described", "risk": "blod"}, "body.risk", "did you mean bold?"),
         ({"event": "signalled", "result": "succes"}, "body.result", "did you mean success?"),
+        ({"event": "described", "team": "_org"}, "body.team", "expected a team name of at most 100 characters"),
+        ({"event": "described", "team": "x" * 101}, "body.team", "expected a team name of at most 100 characters"),
+        ({"event": "shared", "learning_url": "wiki/1"}, "body.learning_url", "expected a URL that begins with http"),
         ({"event": "classified", "failure_categry": "basic"}, "body.failure_categry", "did you mean failure_category?"),
     ],
 )

@@ -65,6 +65,37 @@ def test_no_text_is_the_same_on_both_sides_of_the_threshold(seconds: float, text
     assert line(table(Scorecard.model_validate(shown), 80), "median").removeprefix("median ").startswith(text)
 
 
+@pytest.mark.parametrize(
+    ("threshold", "seconds", "text"),
+    [
+        ("2 days", 2 * 86400 - 90, "just under 2 days, threshold 2 days"),
+        ("2 days", 2 * 86400 + 90, "just over 2 days, threshold 2 days"),
+        ("1 hour", 3599, "just under 1 hour, threshold 1 hour"),
+    ],
+)
+def test_a_duration_near_the_threshold_has_the_unit_of_the_threshold(threshold: str, seconds: float, text: str) -> None:
+    shown = example().model_dump()
+    shown["idea_to_answer"]["threshold"] = {
+        "seconds": {"2 days": 172_800, "1 hour": 3600}[threshold],
+        "words": threshold,
+    }
+    shown["idea_to_answer"]["median"]["value"] = seconds
+    assert line(table(Scorecard.model_validate(shown), 80), "median").removeprefix("median ").startswith(text)
+
+
+def test_a_previous_number_has_its_own_population() -> None:
+    shown = example().model_dump()
+    shown["loops"]["overdue"]["previous"] |= {"value": 3, "n": 9}
+    assert line(table(Scorecard.model_validate(shown), 80), "overdue") == "overdue 4 of 5 open was 3 of 9"
+    shown["loops"]["overdue"]["previous"] |= {"value": 4, "n": 5}
+    assert line(table(Scorecard.model_validate(shown), 80), "overdue") == "overdue 4 of 5 open as before"
+
+
+def test_the_advice_about_a_single_team_names_it() -> None:
+    shown = table(example().model_copy(update={"teams": ("search",)}), 80)
+    assert "For a single team, add --team search." in click.unstyle(shown).splitlines()
+
+
 def test_a_number_of_experiments_names_its_population_and_has_no_sample_size() -> None:
     shown = table(example(), 80)
     assert line(shown, "biggest group") == "biggest group intelligent"
@@ -157,7 +188,8 @@ def test_the_scorecard_of_the_organisation_lists_the_teams_and_the_scorecard_of_
     (portfolio,) = portfolios(seed=3, many=1)
     given = terms("90d")
     organisation = card(portfolio, given)
-    assert f"--team with one of {', '.join(organisation.teams)}" in " ".join(
+    organisation = organisation.model_copy(update={"teams": (*organisation.teams, "search")})
+    assert f"--team with one of {', '.join(organisation.teams)}." in " ".join(
         click.unstyle(table(organisation, 80)).split()
     )
     assert "--team" not in table(card(portfolio, given, organisation.teams[0]), 80)
