@@ -82,10 +82,15 @@ def _refuse_label(
     """
     if not isinstance(action, DeclareAction) or action.derived or _channel_of(rule) != "label" or not value.strip():
         return None
+    return refuse_label(observation, label, FIELDS[action.field].refusal(value))
+
+
+def refuse_label(observation: Observed, label: str, why: str) -> Refused:
+    """The refusal of a label that the item has, or that was added to it or removed from it."""
     # A label with an @ may contain an account or an e-mail address: neither show nor store it.
     named = label.lower() if "@" not in label else sha256(label.lower().encode()).hexdigest()
     shown = f"label `{shorten(label)}`" if "@" not in label else "a label"
-    reason = f"{shown}: {FIELDS[action.field].refusal(value)}"
+    reason = f"{shown}: {why}"
     overheard, removed = observation.kind == "seen", observation.kind in _REMOVALS
     return Refused(observation.subject, observation.at, "label", reason, overheard, named, removed)
 

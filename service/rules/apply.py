@@ -31,7 +31,7 @@ from service.lifecycle.events import (
     Withdrawn,
 )
 from service.lifecycle.evidence import LinkSet
-from service.rules.actions import decision_of, make_event
+from service.rules.actions import decision_of, make_event, refuse_label
 from service.rules.command_lines import contains_command
 from service.rules.commands import parse_commands
 from service.rules.matching import explain_no_match, explain_unmarked, find_matches, known_values
@@ -182,6 +182,12 @@ class _Decisions:
         findings.matched += [] if _is_description(event) else [rule]
         self.marked = self.marked or _is_mark(event)
 
+    def refuse_misspelt(self, rules: Rules, provider: str, observation: Observed) -> None:
+        """Record the labels that no rule reads, but that are near a label that a rule reads."""
+        for label in observation.traits.get("label", ()):
+            if why := rules.labels.explain(provider, label):
+                self.refused[("misspelt", label)] = refuse_label(observation, label, why)
+
     @property
     def explained(self) -> bool:
         """Whether a refused label has a reason of its own."""
@@ -214,6 +220,8 @@ def _apply_to_observation(
                 event = make_event(action, rule, observation, label, captured, payload)
                 if event is not None:
                     decisions.take(decision, event, rule.name, findings)
+    if ("ignored", "") not in decisions.decided:
+        decisions.refuse_misspelt(rules, provider, observation)
     findings.missed += _explain(rules, provider, observation, decisions)
     for refusal in decisions.refusals():
         findings.refuse(refusal)

@@ -13,6 +13,7 @@ from service.lifecycle.events import LifecycleEvent, Result
 from service.lifecycle.evidence import LinkSet
 from service.lifecycle.fields import FieldName
 from service.lifecycle.taxonomy import Outcome
+from service.rules.label_names import LabelNames
 from service.rules.patterns import Pattern, Template
 from service.rules.references import KeyFinder
 
@@ -94,6 +95,7 @@ class Rules:
 
     Attributes:
         by_kind: for each kind of observation, the rules that can match an observation of this kind.
+        labels: the labels that rules read, to find misspelt ones.
         keys: finds the keys of tickets in texts.
         trust_comments: the providers whose comments may give commands even if the payload does not tell whether the
             comment's author may change the project.
@@ -102,6 +104,7 @@ class Rules:
     """
 
     by_kind: Mapping[Kind, tuple[Rule, ...]]
+    labels: LabelNames
     keys: KeyFinder
     trust_comments: frozenset[str]
     thresholds: Mapping[str, timedelta]

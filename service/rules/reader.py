@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from itertools import chain
 from typing import get_args
 
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from service.deliveries.observation import Kind, Trait
 from service.lifecycle.references import ReferenceGrammar
 from service.rules.document import Document, RulesFile
 from service.rules.faults import Fault, InvalidRules
+from service.rules.label_names import LabelNames, LabelPattern
 from service.rules.model import Condition, DeclareAction, Rule, Rules
 from service.rules.patterns import Pattern, Template, compile_path
 from service.rules.references import KeyFinder
@@ -44,6 +46,7 @@ def read_rules(own: RulesFile | None, packaged: Sequence[RulesFile], providers: 
     rules = [*_team_rules(document.teams), *map(_rule, document.rules)]
     return Rules(
         by_kind={kind: tuple(rule for rule in rules if kind in rule.kinds) for kind in get_args(Kind)},
+        labels=LabelNames(tuple(chain.from_iterable(map(_label_patterns, rules)))),
         keys=KeyFinder.of(document.keys, _grammars(providers)),
         trust_comments=frozenset(document.trust_comments),
         thresholds=document.thresholds,
@@ -66,6 +69,14 @@ def warn_about(own: RulesFile, providers: Mapping[str, Provider]) -> list[Fault]
 
 def _grammars(providers: Mapping[str, Provider]) -> dict[str, ReferenceGrammar]:
     return {name: provider.references for name, provider in providers.items() if provider.references}
+
+
+def _label_patterns(rule: Rule) -> Iterator[LabelPattern]:
+    values = {action.field: action.value for action in rule.actions if isinstance(action, DeclareAction)}
+    for condition in rule.conditions:
+        if condition.trait == "label":
+            for pattern in condition.patterns:
+                yield LabelPattern(pattern, rule.providers, rule.marks, values)
 
 
 def _team_rules(teams: Mapping[str, str]) -> Iterator[Rule]:

@@ -285,6 +285,40 @@ async def test_explain_shows_a_refused_label_while_the_item_has_it(database: Dat
     assert await refused(database, 45) == []
 
 
+async def test_a_misspelt_name_of_a_label_is_told_while_the_item_has_it_and_changes_no_experiment(
+    database: Database,
+) -> None:
+    wrong = ("outcme:failed", "learning:shard", "team:")
+    told = Issue(created_at=at(2), labels=("experiment", *wrong))
+    silent = Issue(number=46, created_at=at(2), labels=("experiment",))
+    await deliver(database, told.opened(), silent.opened())
+    shown = await refused(database, 45)
+    assert {(one["channel"], one["reason"]) for one in shown} == {
+        ("label", "label `outcme:failed`: did you mean outcome:failed?"),
+        ("label", "label `learning:shard`: did you mean learning:shared?"),
+        ("label", "label `team:`: a value is missing after the colon"),
+    }
+    found = await all_experiments(database)
+    one, other = found["github:acme/app#45"], found["github:acme/app#46"]
+    assert replace(one, root=other.root, url=other.url) == other
+    for label in wrong:
+        told, removed = told.unlabeled(label, at(5))
+        await deliver(database, removed)
+    assert await refused(database, 45) == []
+
+
+async def test_an_item_whose_mark_is_misspelt_is_told_what_was_meant(database: Database) -> None:
+    await deliver(database, Issue(created_at=at(2), labels=("expriment",)).opened())
+    assert await all_experiments(database) == {}
+    why = "label `expriment`: did you mean experiment?"
+    [listed] = (await reasons(database)).values()
+    assert why in listed
+    shown = await explain(database, Ref("github:acme/app#45"), TERMS, at(20))
+    written = unstyle(explanation_text(explanation_answer(shown), 100))
+    assert "not an experiment: nothing marks it as an experiment" in written
+    assert why in written
+
+
 async def test_a_command_in_a_tool_that_is_not_trusted_is_refused(database: Database) -> None:
     ticket = Ticket(created_at=at(2))
     await deliver(database, ticket.created(), ticket.commented("/experiment start", at(3)))

@@ -1,0 +1,126 @@
+"""Find labels whose names are misspelt: no rule reads them, but they are near a label that a rule reads.
+
+The comparison is strict, because labels such as `experience` and `disk:full` have a meaning of their own: the name may
+differ by a letter or two, and the value must be one that the field accepts, or near to one.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from service.lifecycle.fields import FIELDS, FieldName
+from service.lifecycle.nearest import expected_one_of, suggest
+from service.rules.patterns import Pattern, Template
+
+_LONGEST = 60
+_SHORTEST = 4
+_LONG = 9
+_MOST_EDITS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPattern:
+    """A pattern for labels, as a rule has it.
+
+    Attributes:
+        providers: the providers whose deliveries the rule can match; empty for every provider.
+        marks: whether the rule marks experiments.
+        values: the templates of the fields that the rule declares.
+    """
+
+    pattern: Pattern
+    providers: frozenset[str]
+    marks: bool
+    values: Mapping[FieldName, Template]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelNames:
+    """The labels that rules read."""
+
+    patterns: tuple[LabelPattern, ...] = ()
+
+    def explain(self, provider: str, label: str) -> str:
+        """Say which label is probably meant by one that no rule reads; an empty text if none is near."""
+        if len(label) > _LONGEST or any(one.pattern.match(label) is not None for one in self.patterns):
+            return ""
+        usable = [one for one in self.patterns if not one.providers or provider in one.providers]
+        name, colon, value = (part.strip().lower() for part in label.partition(":"))
+        found = _explain_value(usable, name, value) if colon else _explain_word(usable, name)
+        return next(found, "")
+
+
+def _explain_word(patterns: Iterable[LabelPattern], word: str) -> Iterator[str]:
+    for one in patterns:
+        text = one.pattern.text.lower()
+        if one.marks and _is_literal(text) and ":" not in text and _is_near(word, text):
+            yield f"did you mean {text}?"
+
+
+def _explain_value(patterns: Iterable[LabelPattern], name: str, value: str) -> Iterator[str]:
+    for expected, choices in _by_name(patterns).items():
+        if name == expected:
+            if not value:
+                yield expected_one_of("", choices) if choices else "a value is missing after the colon"
+            elif near := next(
+                (choice for choice in choices if _distance(value, choice, _MOST_EDITS) <= _MOST_EDITS), ""
+            ):
+                yield f"did you mean {expected}:{near}?"
+        elif (_is_near if choices else _has_same_letters)(name, expected):
+            # A value with an @ may be an account or an e-mail address: do not show it.
+            shown = value if "@" not in value else "…"
+            meant = suggest(value, choices) if choices else shown
+            if meant:
+                yield f"did you mean {expected}:{meant}?"
+
+
+def _by_name(patterns: Iterable[LabelPattern]) -> dict[str, tuple[str, ...]]:
+    """The accepted values of each name before a colon; no values if the rule accepts any value."""
+    found: dict[str, tuple[str, ...]] = {}
+    for one in patterns:
+        name, colon, rest = one.pattern.text.lower().partition(":")
+        if colon and _is_literal(name) and rest:
+            found[name] = (*found.get(name, ()), *((rest,) if _is_literal(rest) else _choices(one, rest)))
+    return found
+
+
+def _choices(one: LabelPattern, captured: str) -> tuple[str, ...]:
+    fields = [FIELDS[field] for field, template in one.values.items() if template.text.lower() == captured]
+    return next((field.data.choices for field in fields if field.data), ())
+
+
+def _is_literal(text: str) -> bool:
+    return not set("*{") & set(text)
+
+
+def _is_near(word: str, expected: str) -> bool:
+    """Whether a word misspells another. A longer word, as in `experimental`, does not, but a plural does."""
+    if len(expected) < _SHORTEST or (word.startswith(expected) and word != f"{expected}s"):
+        return False
+    most = _MOST_EDITS if len(expected) >= _LONG else 1
+    return _distance(word, expected, most) <= most
+
+
+def _has_same_letters(word: str, expected: str) -> bool:
+    """Whether a word has the letters of another in another order, or one of them too often or too seldom.
+
+    A name that accepts any value needs this: one letter makes `team` a `term`, which is a word of its own.
+    """
+    near = len(expected) >= _SHORTEST and word[:1] == expected[:1] and _distance(word, expected, 1) <= 1
+    return near and set(word) <= set(expected)
+
+
+def _distance(word: str, expected: str, most: int) -> int:
+    """The optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours."""
+    if abs(len(word) - len(expected)) > most:
+        return most + 1
+    before: list[int] = []
+    last = list(range(len(expected) + 1))
+    for row, letter in enumerate(word, 1):
+        this = [row]
+        for column, other in enumerate(expected, 1):
+            edits = min(last[column] + 1, this[column - 1] + 1, last[column - 1] + (letter != other))
+            if row > 1 and column > 1 and word[row - 2 : row] == expected[column - 1] + expected[column - 2]:
+                edits = min(edits, before[column - 2] + 1)
+            this.append(edits)
+        before, last = last, this
+    return last[-1]
