@@ -93,17 +93,29 @@ async def test_the_documented_examples_work_beside_compose(
         monkeypatch.setenv(name, value)
     settings = read_settings()
     assert not settings.listens_on_loopback
-    [reads] = [block.text for block in blocks(DOCS / "api.md") if "read_api()" in block.text]
+    reads = "".join(block.text for block in blocks(DOCS / "api.md") if "_API_TOKENS__READ" in block.text)
     async with _serving(settings) as (url, database):
         [delivered] = await _answers(url, example("a delivery"))
         await until(partial(_has_an_experiment, database))
-        scorecard, page, experiment = await _answers(url, example("reading beside compose") + reads)
+        scorecard, page, experiment, *others = await _answers(url, example("reading beside compose") + reads)
         refused = await _answers(url, reads)
     assert delivered["status"] == "stored"
     assert scorecard["window"] == "90d"
     assert page["experiments"] == []
     assert experiment["title"] == "Answer from the cache"
-    assert [answer["status"] for answer in refused] == [401, 401]
+    assert [answer.get("status") for answer in others] == [None] * 6
+    assert [answer["status"] for answer in refused] == [401] * 8
+
+
+def test_every_request_in_the_page_of_the_api_but_the_one_to_the_home_page_sends_a_token() -> None:
+    """Outside loopback, a request without a token is refused."""
+    requests = [
+        line
+        for block in blocks(DOCS / "api.md")
+        for line in block.text.replace("\\\n", "").splitlines()
+        if "curl " in line
+    ]
+    assert [line for line in requests if "Authorization" not in line] == ["curl --silent http://127.0.0.1:8080/"]
 
 
 async def _has_an_experiment(database: Database) -> bool:
