@@ -187,7 +187,7 @@ def words_of(answer: Any) -> str:
     return json.dumps(answer)
 
 
-async def test_a_label_of_a_category_without_effect_is_told(database: Database) -> None:
+async def test_the_answer_names_a_label_of_a_category_without_effect(database: Database) -> None:
     issue = Issue(created_at=at(2), labels=("experiment",))
     basic, added = issue.labeled("failure:basic", at(4))
     await deliver(database, issue.opened(), issue.commented("/experiment conclude inconclusive", at(3)), added)
@@ -285,7 +285,7 @@ async def test_explain_shows_a_refused_label_while_the_item_has_it(database: Dat
     assert await refused(database, 45) == []
 
 
-async def test_a_misspelt_name_of_a_label_is_told_while_the_item_has_it_and_changes_no_experiment(
+async def test_the_answer_names_a_misspelt_label_while_the_item_has_it_and_the_label_changes_no_experiment(
     database: Database,
 ) -> None:
     wrong = ("outcme:failed", "learning:shard", "team:")
@@ -307,7 +307,7 @@ async def test_a_misspelt_name_of_a_label_is_told_while_the_item_has_it_and_chan
     assert await refused(database, 45) == []
 
 
-async def test_an_item_whose_mark_is_misspelt_is_told_what_was_meant(database: Database) -> None:
+async def test_the_answer_for_an_item_with_a_misspelt_mark_says_what_was_meant(database: Database) -> None:
     await deliver(database, Issue(created_at=at(2), labels=("expriment",)).opened())
     assert await all_experiments(database) == {}
     why = "label `expriment`: did you mean experiment?"
