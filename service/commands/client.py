@@ -50,6 +50,10 @@ class _Problem(msgspec.Struct):
     candidates: list[_Candidate] = []
 
 
+class NotFound(CommandFailed):
+    """The service knows no such thing."""
+
+
 class Client:
     """Requests documents from the service.
 
@@ -105,7 +109,8 @@ class Client:
             raise CommandFailed(_unanswered(self._url, error)) from error
         if response.is_success and _is_json(response):
             return response.content
-        raise CommandFailed(self._refusal(response, right))
+        failed = NotFound if response.status_code == HTTPStatus.NOT_FOUND else CommandFailed
+        raise failed(self._refusal(response, right))
 
     def _refusal(self, response: httpx.Response, right: Right) -> str:
         """The answer that is not the expected document in one line, with the remedy.

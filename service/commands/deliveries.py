@@ -1,7 +1,7 @@
 """`loopgauge deliveries`."""
 
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from service.commands.options import AS_JSON, TIME, OneOf, in_utc
 
 if TYPE_CHECKING:
     from service.commands.client import Client
+    from service.commands.listing import Pages
     from service.presentation.deliveries import DeliveryAnswer, RetryAnswer
 
 _PAGE = 500  # the largest batch of the API
@@ -59,26 +60,45 @@ def list_deliveries(
 
 
 async def _list_deliveries(client: "Client", filters: Mapping[str, Any], most: int, *, as_json: bool) -> None:
-    from service.commands.listing import print_json, read_pages
+    from service.commands.listing import Pages, print_json, say_if_cut
 
-    pages = read_pages(client, "/deliveries", "deliveries", filters, most)
+    pages = Pages(client, "/deliveries", "deliveries", filters, most)
     if as_json:
         await print_json(pages)
-    elif not await _print_lines(client, pages):
+    else:
+        await _print_lines(client, pages)
+    say_if_cut(pages)
+    if hint := "" if pages.count else await _unknown_source(client, filters["source"] or ""):
+        click.echo(hint, err=True)
+    elif not pages.count and not as_json:
         click.echo(_nothing(filters), err=True)
 
 
-async def _print_lines(client: "Client", pages: AsyncIterator[Sequence[bytes]]) -> int:
-    """Print each delivery, and return their number."""
+async def _unknown_source(client: "Client", source: str) -> str:
+    """Say that no source has a name, with the nearest source; an empty text if there is such a source."""
+    from service.deliveries.delivery import source_name
+    from service.lifecycle.nearest import did_you_mean
+    from service.presentation.sources import SourcesAnswer
+
+    if not source:
+        return ""
+    shown = client.decode(await client.get("/sources"), SourcesAnswer)
+    names = [each.name for each in shown.sources]
+    if source_name(source) in names:
+        return ""
+    hint = did_you_mean(source, names) or f"the sources are {', '.join(names)}"
+    return f"no source {source} is configured, and none has sent anything; {hint}"
+
+
+async def _print_lines(client: "Client", pages: "Pages") -> None:
+    """Print each delivery."""
     from service.commands.table import terminal_width
     from service.presentation.deliveries import DeliveryAnswer
 
-    count, width = 0, terminal_width()
+    width = terminal_width()
     async for page in pages:
         for document in page:
             click.echo("\n".join(_lines(client.decode(document, DeliveryAnswer), width)))
-            count += 1
-    return count
 
 
 def _lines(row: "DeliveryAnswer", width: int | None) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """`loopgauge experiments`."""
 
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +13,7 @@ from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 
 if TYPE_CHECKING:
     from service.commands.client import Client
+    from service.commands.listing import Pages
     from service.presentation.experiments import ExperimentAnswer
 
 _TITLES = ("reference", "team", "state", "open for", "title")
@@ -84,21 +85,39 @@ def list_experiments(
 
 
 async def _list_experiments(client: "Client", filters: Mapping[str, Any], most: int, *, as_json: bool) -> None:
-    from service.commands.listing import print_json, read_pages
+    from service.commands.listing import Pages, print_json, say_if_cut
 
-    pages = read_pages(client, "/experiments", "experiments", filters, most)
+    pages = Pages(client, "/experiments", "experiments", filters, most)
     if as_json:
         await print_json(pages)
-    elif not await _print_table(client, pages):
+    else:
+        await _print_table(client, pages)
+    say_if_cut(pages)
+    if hint := "" if pages.count else await _unknown_team(client, filters["team"] or ""):
+        click.echo(hint, err=True)
+    elif not pages.count and not as_json:
         click.echo(_nothing(filters), err=True)
 
 
-async def _print_table(client: "Client", pages: AsyncIterator[Sequence[bytes]]) -> int:
-    """Print a row for each experiment, and return the number of experiments."""
+async def _unknown_team(client: "Client", team: str) -> str:
+    """Say that no experiment belongs to a team, with the nearest team; an empty text if there is such a team."""
+    from service.commands.client import NotFound
+
+    if not team or team.startswith("_"):
+        return ""
+    try:
+        await client.get("/scorecard", team=team)
+    except NotFound as unknown:
+        return str(unknown)
+    return ""
+
+
+async def _print_table(client: "Client", pages: "Pages") -> None:
+    """Print a row for each experiment."""
     from service.commands.table import Table, terminal_width
     from service.presentation.experiments import ExperimentAnswer
 
-    count, table = 0, None
+    table = None
     async for page in pages:
         rows = [_cells(client.decode(document, ExperimentAnswer)) for document in page]
         if rows and table is None:
@@ -106,8 +125,6 @@ async def _print_table(client: "Client", pages: AsyncIterator[Sequence[bytes]]) 
             click.echo("\n".join(table.header()))
         for row in rows:
             click.echo("\n".join(table.row(row) if table else ()))
-        count += len(rows)
-    return count
 
 
 def _cells(shown: "ExperimentAnswer") -> Sequence[str]:

@@ -16,30 +16,58 @@ from service.commands.running import CommandFailed
 _PAGE = 500  # the largest page of the API
 
 
-async def read_pages(
-    client: Client, path: str, name: str, filters: Mapping[str, Any], most: int
-) -> AsyncIterator[Sequence[bytes]]:
-    """Read a list page by page, and yield the documents of each page.
+class Pages:
+    """A list that the service returns page by page. Iterate over it to read the documents of each page.
 
     Args:
         name: the member of a page that has the documents.
         most: the largest number of documents to read.
+
+    Attributes:
+        count: the number of documents that were read.
+        more: whether the list has more documents than were read.
     """
-    cursor = None
-    written = {key: value.isoformat() if isinstance(value, datetime) else value for key, value in filters.items()}
-    while most:
-        answer = await client.get(path, **written, cursor=cursor, limit=min(most, _PAGE))
+
+    def __init__(self, client: Client, path: str, name: str, filters: Mapping[str, Any], most: int) -> None:
+        self._client = client
+        self._path = path
+        self._name = name
+        self._filters = {
+            key: value.isoformat() if isinstance(value, datetime) else value for key, value in filters.items()
+        }
+        self._most = most
+        self.count = 0
+        self.more = False
+
+    async def __aiter__(self) -> AsyncIterator[Sequence[bytes]]:
+        cursor = None
+        while self.count < self._most:
+            limit = min(self._most - self.count, _PAGE)
+            answer = await self._client.get(self._path, **self._filters, cursor=cursor, limit=limit)
+            documents, cursor = self._decode(answer)
+            self.count += len(documents)
+            self.more = cursor is not None
+            yield documents
+            if cursor is None:
+                return
+
+    def _decode(self, answer: bytes) -> tuple[Sequence[bytes], str | None]:
+        """The documents of a page, and the cursor of the next page."""
         try:
             page = msgspec.json.decode(answer, type=dict[str, msgspec.Raw])
-            documents = msgspec.json.decode(page[name], type=list[msgspec.Raw])
-            cursor = msgspec.json.decode(page["next"], type=str | None)
+            documents = msgspec.json.decode(page[self._name], type=list[msgspec.Raw])
+            return [*map(bytes, documents)], msgspec.json.decode(page["next"], type=str | None)
         except (msgspec.DecodeError, KeyError):
-            raise CommandFailed(f"{path} is answered with something else than a page of {name}") from None
-        yield [bytes(document) for document in documents]
-        most = most - len(documents) if cursor else 0
+            raise CommandFailed(f"{self._path} is answered with something else than a page of {self._name}") from None
 
 
-async def print_json(pages: AsyncIterator[Sequence[bytes]]) -> None:
+def say_if_cut(pages: Pages) -> None:
+    """Say on standard error that the list has more documents than were printed."""
+    if pages.more:
+        click.echo(f"{pages.count} shown; --all lists all", err=True)
+
+
+async def print_json(pages: Pages) -> None:
     """Print the documents of all pages as one JSON array."""
     count = 0
     async for page in pages:

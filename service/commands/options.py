@@ -1,22 +1,51 @@
 """Options that several commands share."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import click
 
+from service.lifecycle.durations import parse_duration
 from service.lifecycle.nearest import expected_one_of
 
 
 class _Time(click.DateTime):
-    """A time. The help names the type in one word, because the formats would fill several lines."""
+    """A time, or how long ago it was, such as `2d`. The help names the type in one word: the formats fill lines."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        if (ago := _ago(value)) is not None:
+            return datetime.now(UTC).replace(microsecond=0) - ago
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(
+                "expected a time such as 2026-01-31 or 2026-01-31 14:00, or how long ago it was, such as 2d, "
+                f"got {value!r}",
+                param,
+                ctx,
+            )
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         del param, ctx
         return "TIME"
 
 
-TIME = _Time(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
+def _ago(written: str) -> timedelta | None:
+    """How long ago a time was; None if the text is not a duration."""
+    if written.strip().lower() == "yesterday":
+        return timedelta(days=1)
+    try:
+        span = parse_duration(written)
+    except ValueError:
+        return None
+    return span if isinstance(span, timedelta) else None
+
+
+_CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M%z", "%H:%M:%S%z", "%H:%M:%S.%f%z")
+TIME = _Time(["%Y-%m-%d", *(f"%Y-%m-%d{between}{clock}" for between in "T " for clock in _CLOCKS)])
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

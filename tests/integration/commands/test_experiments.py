@@ -42,7 +42,8 @@ def stored(database_url: str) -> None:
 
 def _rows(database_url: str, *options: str) -> list[str]:
     ended = invoke("experiments", "list", *options, DATABASE_URL=database_url)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    cut = "--limit" in options and "--all" not in options
+    assert (ended.returncode, ended.stderr) == (0, "1 shown; --all lists all\n" if cut else "")
     return ended.stdout.splitlines()
 
 
@@ -73,6 +74,8 @@ def test_each_experiment_has_a_row_with_its_state_and_age(database_url: str) -> 
         (["--sort", "concluded_at"], "34"),
         (["--limit", "1"], "4"),
         (["--limit", "1", "--all"], "4321"),
+        (["--since", "10d"], "43"),
+        (["--since", "2 weeks", "--until", "5d"], "3"),
         (["--since", f"{_ago(10):%Y-%m-%d}", "--until", f"{_ago(5):%Y-%m-%d}"], "3"),
     ],
     ids=" ".join,
@@ -93,7 +96,7 @@ def test_the_json_is_the_document_of_the_api(database_url: str) -> None:
 
 
 def test_an_empty_list_says_what_to_do(database_url: str) -> None:
-    ended = invoke("experiments", "list", "--team", "nobody", DATABASE_URL=database_url)
+    ended = invoke("experiments", "list", "--team", "ads", "--state", "open", DATABASE_URL=database_url)
     assert (ended.returncode, ended.stdout) == (0, "")
     assert ended.stderr == (
         "no experiment matches; leave out a filter, or see `loopgauge deliveries list` for what arrived\n"
@@ -104,6 +107,26 @@ def test_an_empty_list_says_what_to_do(database_url: str) -> None:
         "no experiments; `loopgauge deliveries list` shows what arrived, and why it does not count\n"
     )
     assert invoke("experiments", "list", "--json", DATABASE_URL=database_url).stdout == "[]\n"
+
+
+def test_a_misspelt_team_is_answered_with_the_nearest_one(database_url: str) -> None:
+    for options in ([], ["--json"]):
+        ended = invoke("experiments", "list", "--team", "serch", *options, DATABASE_URL=database_url)
+        assert ended.returncode == 0
+        assert ended.stderr == "no experiment belongs to the team serch; did you mean search?\n"
+        assert ended.stdout == ("[]\n" if options else "")
+
+
+@pytest.mark.parametrize("written", ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%S+00:00"])
+def test_a_time_may_have_no_seconds(database_url: str, written: str) -> None:
+    assert len(_rows(database_url, "--since", _ago(10).strftime(written))) == 1 + 2
+
+
+def test_a_malformed_time_is_refused_with_an_example(database_url: str) -> None:
+    ended = invoke("experiments", "list", "--since", "last week", DATABASE_URL=database_url)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "expected a time such as 2026-01-31 or 2026-01-31 14:00, or how long ago it was, such as 2d" in ended.stderr
+    assert "got 'last week'" in ended.stderr
 
 
 def test_a_misspelt_word_is_refused_with_the_nearest_one(database_url: str) -> None:
