@@ -100,7 +100,7 @@ def require_database_settings(command: str) -> "Settings":
 
 
 def _check_url(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
-    written = given or _in_dotenv(URL_VARIABLE)
+    written = (given or _in_dotenv(URL_VARIABLE)).strip()
     if not written:
         return None
     try:
@@ -108,7 +108,7 @@ def _check_url(_context: click.Context, _option: click.Parameter, given: str | N
         named = parts.hostname and (parts.port is None or parts.port)
     except ValueError:
         named = None
-    if not named or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
+    if not named or not written.isprintable() or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
         raise click.BadParameter("expected an address such as https://loopgauge.example.com")
     if parts.username or parts.password:
         # Errors show the address.
@@ -120,7 +120,11 @@ def _in_dotenv(variable: str) -> str:
     """The value of a variable in the file `.env`, which may have the settings of the service, too."""
     from dotenv import dotenv_values
 
-    return dotenv_values(".env").get(variable) or ""
+    try:
+        return dotenv_values(".env", encoding="utf-8").get(variable) or ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise click.BadParameter(f"cannot read .env: {reason}") from None
 
 
 def _read_token(_context: click.Context, _option: click.Parameter, given: str | None) -> str:

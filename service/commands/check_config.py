@@ -62,7 +62,7 @@ def _check_database(settings: "Settings") -> "Iterator[SettingFault]":
     try:
         asyncio.run(connect())
     except DatabaseError as error:
-        yield SettingFault("LOOPGAUGE_DATABASE_URL", str(error))
+        yield SettingFault("LOOPGAUGE_DATABASE_URL", str(error).removeprefix("LOOPGAUGE_DATABASE_URL "))
 
 
 def _document(read: "Inspection", rules: "CheckedRules", shown: "Sequence[ShownSetting]") -> dict[str, Any]:

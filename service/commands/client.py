@@ -1,5 +1,6 @@
 """The client of the commands. It speaks HTTP to a remote service, or to the application in this process."""
 
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -30,6 +31,7 @@ _TIMEOUT = httpx.Timeout(65.0, connect=10.0)
 _LOCAL_URL = "http://localhost"
 # The problem of the route that does not exist; problems about things that do not exist have types of their own.
 _NO_ROUTE = ("urn:loopgauge:problem:not-found", "urn:loopgauge:problem:method-not-allowed")
+_OF_GATEWAYS = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 _UPGRADE = "the service is probably older than this command: use the version of the service"
 
 
@@ -126,9 +128,10 @@ class Client:
             problem = msgspec.json.decode(response.content, type=_Problem)
         except msgspec.DecodeError:
             answer = f"{status} {response.reason_phrase}".strip()
+            advice = "check that the service runs behind its proxy, and" if status in _OF_GATEWAYS else "check"
             return (
                 f"{self._url} does not answer as loopgauge does: {asked} is answered {answer}; "
-                f"check --url or {URL_VARIABLE}"
+                f"{advice} --url or {URL_VARIABLE}"
             )
         if problem.type in _NO_ROUTE:
             return f"{self._url} has no {asked}; {_UPGRADE}"
@@ -147,7 +150,9 @@ class Client:
             case HTTPStatus.UNPROCESSABLE_ENTITY if "expected one of" in response.text and "query." in response.text:
                 return _UPGRADE
             case HTTPStatus.SERVICE_UNAVAILABLE:
-                return f"{self._url} is up; try again in a moment"
+                return f"{self._url} is up; try again {_moment(response)}"
+            case HTTPStatus.TOO_MANY_REQUESTS:
+                return f"try again {_moment(response)}"
             case _:
                 return ""
 
@@ -164,8 +169,8 @@ async def open_remote(url: str, token: str) -> AsyncIterator[Client]:
     context = ssl.create_default_context()
     try:
         http = httpx.AsyncClient(base_url=url, headers=headers, timeout=_TIMEOUT, verify=context)
-    except (httpx.InvalidURL, ValueError) as error:
-        # httpx reads the addresses of proxies here, too.
+    except (httpx.InvalidURL, ValueError, ImportError) as error:
+        # httpx reads the addresses of proxies here, too. It needs another package for a SOCKS proxy.
         raise CommandFailed(f"cannot use {url}, or the proxy in the environment: {error}") from error
     async with http:
         yield Client(http, url)
@@ -201,8 +206,17 @@ def experiment_path(reference: str) -> str:
 
 
 def indented(document: bytes) -> str:
-    """A JSON document as people read it. The document keeps its members, their order and their numbers."""
-    return msgspec.json.format(document, indent=2).decode()
+    """A JSON document as people read it. The document keeps its members, their order and their numbers.
+
+    Raises:
+        CommandFailed: the document is not JSON.
+    """
+    try:
+        return msgspec.json.format(document, indent=2).decode()
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise CommandFailed(
+            f"the answer is not the JSON of loopgauge: {error}; check --url or {URL_VARIABLE}"
+        ) from None
 
 
 def _written(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -225,7 +239,13 @@ def _sentence(problem: _Problem, status: int) -> str:
 
 
 def _line(candidate: _Candidate) -> str:
-    return "  " + "  ".join(filter(None, (candidate.reference, " ".join(candidate.title.split()), candidate.url)))
+    members = (" ".join(member.split()) for member in (candidate.reference, candidate.title, candidate.url))
+    return "  " + "  ".join(filter(None, members))
+
+
+def _moment(response: httpx.Response) -> str:
+    seconds: str = response.headers.get("retry-after", "")
+    return f"in {seconds} seconds" if re.fullmatch("[0-9]{1,6}", seconds) else "in a moment"
 
 
 def _unanswered(url: str, error: Exception) -> str:

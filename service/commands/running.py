@@ -115,5 +115,9 @@ def print_progress(label: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def fail(message: str) -> NoReturn:
-    click.echo(f"loopgauge: {message}", err=True)
+    from service.commands.table import printable
+
+    # A message may quote an answer of another program, or a text from a webhook.
+    for line in f"loopgauge: {message}".split("\n"):
+        click.echo(printable(line), err=True)
     sys.exit(1)

@@ -116,6 +116,7 @@ def test_a_token_is_read_from_a_file(service: Service, tmp_path: Path) -> None:
     [
         (["--token", "s3cret"], "--token requires --url or LOOPGAUGE_URL"),
         (["--url", "loopgauge.example.com"], "expected an address such as https://loopgauge.example.com"),
+        (["--url", "https://loopgauge.example.com/a\nb"], "expected an address such as https://loopgauge.example.com"),
         (["--url", "https://me:s3cret@loopgauge.example.com"], "expected an address without a user and a password"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
@@ -167,6 +168,13 @@ def test_the_address_may_be_in_the_dotenv_file(
     monkeypatch.chdir(tmp_path)
     ended = invoke("deliveries", "list", DATABASE_URL=UNREACHABLE)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_dotenv_file_that_is_not_utf_8_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_bytes(b"LOOPGAUGE_URL=\xff\n")
+    monkeypatch.chdir(tmp_path)
+    ended = invoke("deliveries", "list")
+    assert (ended.returncode, "cannot read .env: it is not UTF-8" in ended.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("command", ["replay", "migrate", "export-history"])
@@ -222,6 +230,12 @@ def _problem(status: int, slug: str, title: str, detail: str) -> tuple[int, Mapp
     return status, {"content-type": _PROBLEM}, json.dumps(document).encode()
 
 
+def _after(seconds: int, answer: tuple[int, Mapping[str, str], bytes]) -> tuple[int, Mapping[str, str], bytes]:
+    """The same answer, which asks to wait."""
+    status, headers, body = answer
+    return status, {**headers, "retry-after": str(seconds)}, body
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
@@ -250,13 +264,21 @@ def _problem(status: int, slug: str, title: str, detail: str) -> tuple[int, Mapp
         (
             (502, {"content-type": "text/html"}, b"<html>Bad Gateway</html>"),
             (
-                "{url} does not answer as loopgauge does: GET /deliveries is answered 502 Bad Gateway; check --url or "
-                "LOOPGAUGE_URL"
+                "{url} does not answer as loopgauge does: GET /deliveries is answered 502 Bad Gateway; check that the "
+                "service runs behind its proxy, and --url or LOOPGAUGE_URL"
             ),
         ),
         (
             (520, {"content-type": "text/html"}, b"<html>An error of a proxy</html>"),
             ("{url} does not answer as loopgauge does: GET /deliveries is answered 520; check --url or LOOPGAUGE_URL"),
+        ),
+        (
+            _after(7, _problem(503, "overloaded", "The service is receiving too much data", "")),
+            "The service is receiving too much data; {url} is up; try again in 7 seconds",
+        ),
+        (
+            _after(30, _problem(429, "too-many", "Too many requests", "at most 5 in a second")),
+            "Too many requests: at most 5 in a second; try again in 30 seconds",
         ),
         (
             _problem(409, "newer", "A new \x1b[31mproblem", "It has\na detail."),
@@ -290,7 +312,8 @@ def _problem(status: int, slug: str, title: str, detail: str) -> tuple[int, Mapp
         ),
     ],
     ids=[
-        *("no such endpoint", "no such parameter", "no token", "outage", "proxy", "unknown status", "unknown problem"),
+        *("no such endpoint", "no such parameter", "no token", "outage", "proxy", "unknown status"),
+        *("overload", "too many requests", "unknown problem"),
         *("gzip", "login", "JSON", "newer", "redirect"),
     ],
 )
@@ -301,6 +324,33 @@ def test_an_answer_that_is_no_result_is_reported_in_one_line(
         ended = _remotely(url, "deliveries", "list")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == f"loopgauge: {error.format(url=url)}\n"
+
+
+@pytest.mark.parametrize("document", [b'{"sources": ', b"", b"[" * 100_000], ids=["cut", "empty", "deep"])
+def test_an_answer_that_is_not_json_is_reported_without_a_traceback(document: bytes) -> None:
+    with _answering(200, {"content-type": "application/json"}, document) as (url, _):
+        ended = _remotely(url, "sources", "--json")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert re.fullmatch(r"loopgauge: the answer is not the JSON of loopgauge: .*; check --url .*\n", ended.stderr)
+
+
+def test_no_text_of_an_answer_controls_the_terminal() -> None:
+    evil = "\x9b2J\x1b]0;a\x07\u202eb"
+    candidate = {"reference": f"key:{evil}", "title": evil, "url": f"https://a/{evil}\nc"}
+    problem = {"type": "urn:x", "title": evil, "detail": evil, "candidates": [candidate]}
+    with _answering(409, {"content-type": _PROBLEM}, json.dumps(problem).encode()) as (url, _):
+        ended = _remotely(url, "explain", "ML-12")
+    assert ended.returncode == 1
+    assert [line for line in ended.stderr.split("\n")[:-1] if not line.isprintable()] == []
+    assert ended.stderr.count("\n") == 2
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://127.0.0.1:1"])
+def test_a_proxy_that_cannot_be_used_is_reported(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    ended = _remotely("http://127.0.0.1:1", "deliveries", "list")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("loopgauge: cannot use http://127.0.0.1:1, or the proxy in the environment: ")
 
 
 def test_a_redirect_does_not_carry_the_token_to_another_host() -> None:
