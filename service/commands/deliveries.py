@@ -147,7 +147,15 @@ async def _show_delivery(client: "Client", delivery: UUID, *, as_json: bool) -> 
     elif shown.body is None and shown.body_base64 is None:
         values["body"] = "deleted: the delivery is older than LOOPGAUGE_RAW_RETENTION"
     for name, value in values.items():
-        click.echo(f"{name:15} {value}")
+        click.echo(f"{name:15} {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    """A value of a delivery. On a terminal, no character of the body controls the terminal; a file gets the body."""
+    from service.commands.table import printable, terminal_width
+
+    lines = str(value).split("\n")
+    return "\n".join(lines if terminal_width() is None else map(printable, lines))
 
 
 @deliveries.command("retry")
@@ -173,13 +181,14 @@ def retry_deliveries(
 
 
 async def _retry(client: "Client", ids: list[str], filters: Mapping[str, str | None], *, as_json: bool) -> None:
+    from service.commands.table import printable
     from service.presentation.deliveries import RetriedDelivery, RetryAnswer
 
     results: list[RetriedDelivery] = []
     async for answer in _retry_each(client, ids, filters):
         results += answer.deliveries
         for result in () if as_json else answer.deliveries:
-            click.echo(f"{result.id}  {result.status:7}  {result.detail}")
+            click.echo(printable(f"{result.id}  {result.status:7}  {result.detail}"))
     count = sum(result.status == "retried" for result in results)
     if as_json:
         answer = RetryAnswer(retried=count, deliveries=results, next=None)

@@ -58,6 +58,7 @@ def try_rules(source: str, header_lines: tuple[str, ...], file: Path | None, bod
     The exit status is 0 if the delivery counts, and 1 if it does not count. The command then prints which rules nearly
     match the delivery, and the conditions that are not met.
     """
+    from service.commands.table import printable
     from service.pipeline.interpret import find_near_misses_of, interpret_delivery
 
     settings = require_settings(rules=file)
@@ -67,7 +68,8 @@ def try_rules(source: str, header_lines: tuple[str, ...], file: Path | None, bod
     counts = interpretation.verdict == "counted"
     near = [] if counts else find_near_misses_of(ruled, delivery)
     shown = _interpretation(interpretation, near)
-    click.echo(json.dumps(shown, indent=2) if as_json else "\n".join(_in_lines(shown)))
+    # A title in the body must not control the terminal.
+    click.echo(json.dumps(shown, indent=2) if as_json else "\n".join(map(printable, _in_lines(shown))))
     sys.exit(0 if counts else 1)
 
 

@@ -4,10 +4,13 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from unicodedata import combining, east_asian_width
 
 _GAP = "  "
 _INDENT = "  "
 _NARROWEST_LAST_COLUMN = 20
+_FILLER = "\x00"
 
 
 def terminal_width() -> int | None:
@@ -18,6 +21,27 @@ def terminal_width() -> int | None:
 def printable(text: str) -> str:
     """The text without control characters: a title from a webhook must not control the terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def columns(text: str) -> int:
+    """The number of columns that a text takes on a terminal. A wide character takes two, a combining one takes none."""
+    return len(text) if text.isascii() else sum(map(_columns_of, text))
+
+
+def _columns_of(character: str) -> int:
+    if combining(character):
+        return 0
+    return 2 if east_asian_width(character) in "WF" else 1
+
+
+def _cut(text: str, most: int) -> str:
+    """The beginning of a text that takes at most this many columns."""
+    ends = accumulate(map(_columns_of, text))
+    return text[: sum(end <= most for end in ends)]
+
+
+def _fill(text: str, width: int) -> str:
+    return text + " " * (width - columns(text))
 
 
 class Table:
@@ -36,7 +60,7 @@ class Table:
     def __init__(
         self, titles: Sequence[str], rows: Sequence[Sequence[str]], width: int | None, *, whole: bool = False
     ) -> None:
-        self._widths = [max(len(row[place]) for row in [titles, *rows]) for place in range(len(titles) - 1)]
+        self._widths = [max(columns(row[place]) for row in [titles, *rows]) for place in range(len(titles) - 1)]
         self._width = width
         taken = sum(self._widths) + len(_GAP) * len(self._widths)
         self._on_one_line = width is None or width - taken >= _NARROWEST_LAST_COLUMN
@@ -49,8 +73,8 @@ class Table:
 
     def row(self, cells: Sequence[str]) -> Iterator[str]:
         """The lines of a row."""
-        *columns, last = cells
-        padded = _GAP.join(cell.ljust(width) for cell, width in zip(columns, self._widths, strict=True))
+        *first, last = cells
+        padded = _GAP.join(_fill(cell, width) for cell, width in zip(first, self._widths, strict=True))
         if self._on_one_line:
             yield from self._fitted(f"{padded}{_GAP}", last)
         else:
@@ -60,23 +84,30 @@ class Table:
 
     def _fitted(self, before: str, last: str) -> Iterator[str]:
         line = f"{before}{last}".rstrip()
-        if self._width is None or len(line) <= self._width:
+        if self._width is None or columns(line) <= self._width:
             yield line
         elif self._whole:
-            texts = textwrap.wrap(last, max(self._width - len(before), _NARROWEST_LAST_COLUMN), break_long_words=False)
-            yield from (f"{before if place == 0 else ' ' * len(before)}{text}" for place, text in enumerate(texts))
+            texts = _wrap(last, max(self._width - columns(before), _NARROWEST_LAST_COLUMN))
+            yield from (f"{before if place == 0 else ' ' * columns(before)}{text}" for place, text in enumerate(texts))
         else:
-            yield f"{line[: max(self._width - 1, len(before.rstrip()))]}…"
+            yield f"{_cut(line, max(self._width - 1, columns(before.rstrip())))}…"
 
 
 def wrapped(words: Sequence[str], width: int, *, indent: str = "") -> Iterator[str]:
     """The lines of a paragraph. A long word, such as a reference, is not broken, so that people can copy it."""
-    yield from textwrap.wrap(
-        _GAP.join(filter(None, words)),
+    yield from _wrap(_GAP.join(filter(None, words)), width, indent, indent or _INDENT)
+
+
+def _wrap(text: str, width: int, first: str = "", later: str = "") -> Iterator[str]:
+    # The filler makes a wide character as long as it is wide.
+    measured = "".join(letter + _FILLER * (_columns_of(letter) - 1) for letter in text)
+    for line in textwrap.wrap(
+        measured,
         width,
-        initial_indent=indent,
-        subsequent_indent=indent or _INDENT,
+        initial_indent=first,
+        subsequent_indent=later,
         break_long_words=False,
         break_on_hyphens=False,
         drop_whitespace=True,
-    )
+    ):
+        yield line.replace(_FILLER, "")

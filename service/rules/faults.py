@@ -24,7 +24,9 @@ class Fault:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return ": ".join(filter(None, (place, self.path, self.message)))
+        line = ": ".join(filter(None, (place, self.path, self.message)))
+        # A key of the file may contain line breaks, or control the terminal.
+        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
 
 
 class InvalidRules(Exception):

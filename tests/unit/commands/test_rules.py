@@ -146,6 +146,14 @@ def test_trying_a_delivery_that_does_not_count_prints_the_nearest_rule_and_exits
     assert last == "  nearest the rule `experiment by label` matches all but label (expected `experiment`, got `bet`)"
 
 
+def test_a_title_does_not_control_the_terminal(tmp_path: Path) -> None:
+    body = tmp_path / "body.json"
+    body.write_bytes(Issue(title="a\x9b2J\x1b]0;b\x07\u202e", created_at=at(2)).opened().body)
+    tried = invoke("rules", "try", "--source", "github", "--header", "X-GitHub-Event: issues", str(body))
+    assert "value=a" in tried.stdout
+    assert tried.stdout.replace("\n", "").isprintable()
+
+
 def test_the_nearest_rules_of_a_delivery_that_does_not_count_are_in_the_json(tmp_path: Path) -> None:
     tried = _try(tmp_path, "--rules", str(tmp_path / "rules.yaml"), "--json", labels=())
     unmet = {"condition": "label", "expected": ["bet"], "found": []}

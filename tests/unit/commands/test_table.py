@@ -1,6 +1,6 @@
 """Tables fit the terminal, and never shorten what people copy."""
 
-from service.commands.table import Table, printable, wrapped
+from service.commands.table import Table, columns, printable, wrapped
 
 _TITLES = ("reference", "team", "title")
 _ROW = ("github:acme/app#45", "search", "Answer from the cache of the last week")
@@ -42,6 +42,22 @@ def test_the_columns_of_a_row_that_is_wider_than_the_first_rows_are_whole() -> N
     assert list(table.row(_ROW)) == ["github:acme/app#45  search  Answer from…"]
     long = f"gitlab:acme/{'group/' * 4}app#45"
     assert list(table.row((long, "search", "A title"))) == [f"{long}  search…"]
+
+
+def test_wide_characters_take_two_columns_and_combining_ones_none() -> None:
+    wide = ("key:日本", "te\N{COMBINING ACUTE ACCENT}am", "日本語のタイトルはとても長い")
+    assert _lines(40, wide, ("key:b", "ads", "B")) == [
+        "reference  team  title",
+        "key:日本   te\N{COMBINING ACUTE ACCENT}am  日本語のタイトルはとて…",
+        "key:b      ads   B",
+    ]
+    assert all(columns(line) <= 40 for line in _lines(40, wide))
+
+
+def test_a_paragraph_of_wide_characters_fits_the_terminal() -> None:
+    lines = list(wrapped(["日本語 " * 10], 20))
+    assert max(map(columns, lines)) <= 20
+    assert " ".join(lines).split() == ["日本語"] * 10
 
 
 def test_a_control_character_does_not_reach_the_terminal() -> None:
