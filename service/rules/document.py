@@ -4,6 +4,7 @@ YAML has surprises: `no` is false, `1.0` is a number, and anchors can expand to 
 scalar as text and refuses anchors and tags.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,8 @@ from service.rules.places import KEY, Path, find_place, position
 from service.rules.syntax import explain_syntax
 
 _DEEPEST = 30
+# A text in double quotes may contain escapes of characters that no database can store.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _TAGS = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
 """The tags of values that have no tag in the file."""
 
@@ -88,6 +91,8 @@ class Document:
             self.report(path, f"tags such as {node.tag} are not supported; quote a text that begins with !")
         match node:
             case yaml.ScalarNode(value=text):
+                if _UNSTORABLE.search(text):
+                    self.report(path, "a text cannot contain NUL or half of a surrogate pair; remove the escape")
                 return text
             case yaml.SequenceNode(value=items):
                 return [self._read(item, (*path, index)) for index, item in enumerate(items)]
@@ -102,6 +107,8 @@ class Document:
         for key, value in pairs:
             if not isinstance(key, yaml.ScalarNode):
                 self._report_key(key, path, "expected a text as key; quote a text that begins with { or [")
+            elif _UNSTORABLE.search(key.value):
+                self._report_key(key, path, "a key cannot contain NUL or half of a surrogate pair; remove the escape")
             elif key.value in values:
                 problem = f"duplicate key; the key is on line {lines[key.value]} already"
                 self._report_key(key, (*path, key.value), problem)

@@ -115,9 +115,9 @@ class RulesDocument(Strict):
 
     extends: Literal["defaults", "none"] = "defaults"
     teams: Annotated[dict[str, str], BeforeValidator(read_teams)] = Field(default_factory=dict)
-    keys: tuple[Annotated[str, BeforeValidator(read_key)], ...] = ()
+    keys: Annotated[tuple[Annotated[str, BeforeValidator(read_key)], ...], BeforeValidator(as_list)] = ()
     thresholds: Annotated[dict[str, timedelta], BeforeValidator(read_thresholds)] = Field(default_factory=dict)
-    trust_comments: tuple[Provider, ...] = ()
+    trust_comments: Annotated[tuple[Provider, ...], BeforeValidator(as_list)] = ()
     rules: tuple[Entry, ...] = ()
 
     def extend(self, defaults: "RulesDocument") -> "RulesDocument":

@@ -106,11 +106,12 @@ def test_a_text_that_is_not_yaml_is_one_fault_that_says_what_to_write(text: str,
         ("teams:\n  a: '{b}'", "2:6", "teams.a", "the pattern does not capture {b}"),
         ("teams:\n  a: {b}", "2:3", "teams.a", "expected a text, got a mapping; quote it: '{b}'"),
         ("teams:\n  a: _org", "2:6", "teams.a", "expected a team name of at most 100 characters that does not begin"),
-        ("keys: ML", "1:7", "keys", "expected a list, got 'ML'"),
+        ("keys: 9X", "1:7", "keys", "expected the key of a Jira project, such as ML, got '9X'"),
         ("keys: [ML, 12]", "1:12", "keys, value 2", "expected the key of a Jira project, such as ML, got '12'"),
         ("keys: [ML, '']", "1:12", "keys, value 2", "expected the key of a Jira project, such as ML, got nothing"),
         ("keys: [[ML]]", "1:8", "keys, value 1", "expected a text, got a list"),
-        ("trust_comments: github", "1:17", "trust_comments", "expected a list, got 'github'"),
+        ("trust_comments: githib", "1:17", "trust_comments", "got 'githib'; did you mean github?"),
+        ("trust_comments:", "1:16", "trust_comments", "got nothing"),
         ("trust_comments: [githib]", "1:18", "trust_comments, value 1", "got 'githib'; did you mean github?"),
         ("thresholds: [7d]", "1:1", "thresholds", "expected a mapping, got a list"),
         ("thresholds:\n  search: 7", "2:11", "thresholds.search", "expected a duration such as 90s, 15m, 6h, 14d or"),
@@ -124,6 +125,9 @@ def test_a_text_that_is_not_yaml_is_one_fault_that_says_what_to_write(text: str,
         ("extends: none\n? [a]\n: b\n", "2:3", "", "expected a text as key"),
         ("keys: [!x ML]", "1:8", "keys, value 1", "tags such as !x are not supported; quote a text that begins"),
         ("keys: [!!int ML]", "1:8", "keys, value 1", "tags such as tag:yaml.org,2002:int are not supported"),
+        ('teams: {a: "b\\0"}', "1:12", "teams.a", "a text cannot contain NUL"),
+        ('teams: {"a\\ud800": b}', "1:9", "teams", "a key cannot contain NUL or half of a surrogate pair"),
+        ('extends: none\n"a\\nb": 1', "2:1", "a\nb", "is not a key of a rules file"),
         # Rules
         ("rules:\n  - then: active", "2:5", "rule 1, when", "is missing"),
         ("rules:\n  - when: {kind: closed}", "2:5", "rule 1, then", "is missing"),
@@ -392,3 +396,10 @@ def test_the_messages_show_no_internal_names_of_the_code(value: object) -> None:
     else:
         said = ""
     assert not re.search("Entry|Then|When|RulesDocument|Pattern|Template|regex|instance|dictionary|tuple|validat", said)
+
+
+def test_a_fault_is_one_line_that_does_not_control_the_terminal() -> None:
+    fault = the_fault('"a\\nb\\e[31m": 1')
+    assert str(fault).startswith(
+        r"own.yaml:1:1: a\nb\x1b[31m: a\nb\x1b[31m is not a key of a rules file; expected one of"
+    )

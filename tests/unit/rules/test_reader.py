@@ -363,3 +363,9 @@ def test_an_act_without_a_valid_value_is_a_fault(words: str, why: str) -> None:
     own = f"extends: none\nrules: [{{when: {{kind: closed}}, then: {words}}}]"
     with pytest.raises(InvalidRules, match=re.escape(why)):
         read_rules(RulesFile("rules.yaml", own), [], PROVIDERS)
+
+
+def test_a_single_value_stands_for_a_list_of_one_value() -> None:
+    rules = read_rules(RulesFile("rules.yaml", "extends: none\nkeys: ML\ntrust_comments: GitLab\n"), [], PROVIDERS)
+    assert rules.trust_comments == {"gitlab"}
+    assert rules.keys.find("ML-12 and UX-1") == {"jira:ML-12"}
