@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
+from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 from service.api import (
@@ -59,6 +60,7 @@ from service.storage.spool import Spool
 from service.telemetry import Telemetry
 
 _THRESHOLD = timedelta(days=14)
+_METRICS_TOKEN = "LOOPGAUGE_METRICS_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def utc_now() -> datetime:
@@ -241,17 +243,23 @@ def _add_public_routes(app: FastAPI, settings: Settings, parts: _Parts) -> None:
     app.include_router(scrape.build_router(lambda: parts.worker.snapshot, parts.telemetry, metrics_guard))
 
 
+def _api_tokens(settings: Settings, *names: str) -> Mapping[str, SecretStr | None]:
+    """Tokens for the API by the variable that configures each."""
+    return {f"LOOPGAUGE_API_TOKENS__{name.upper()}": getattr(settings.api_tokens, name) for name in names}
+
+
 def _metrics_guard(settings: Settings) -> TokenGuard:
     token = settings.metrics_token
-    return TokenGuard([token], "LOOPGAUGE_METRICS_TOKEN", public=token is None)
+    others = _api_tokens(settings, "read", "write", "admin")
+    return TokenGuard({_METRICS_TOKEN: token}, _METRICS_TOKEN, public=token is None, others=others)
 
 
 def _read_guard(settings: Settings) -> TokenGuard:
-    tokens = settings.api_tokens
     return TokenGuard(
-        [tokens.read, tokens.admin],
+        _api_tokens(settings, "read", "admin"),
         "LOOPGAUGE_API_TOKENS__READ",
-        allow_loopback=settings.listens_on_loopback and tokens.read is None,
+        allow_loopback=settings.listens_on_loopback and settings.api_tokens.read is None,
+        others={**_api_tokens(settings, "write"), _METRICS_TOKEN: settings.metrics_token},
     )
 
 
@@ -283,7 +291,11 @@ def _add_cloud_event_route(
 
 
 def _write_guard(settings: Settings, setting: str) -> TokenGuard:
-    return TokenGuard([settings.api_tokens.write, settings.api_tokens.admin], setting)
+    return TokenGuard(
+        _api_tokens(settings, "write", "admin"),
+        setting,
+        others={**_api_tokens(settings, "read"), _METRICS_TOKEN: settings.metrics_token},
+    )
 
 
 def _add_read_routes(
@@ -300,7 +312,11 @@ def _add_read_routes(
     this header comes from the first route whose path matches.
     """
     read = _read_guard(settings)
-    admin = TokenGuard([settings.api_tokens.admin], "LOOPGAUGE_API_TOKENS__ADMIN")
+    admin = TokenGuard(
+        _api_tokens(settings, "admin"),
+        "LOOPGAUGE_API_TOKENS__ADMIN",
+        others={**_api_tokens(settings, "read", "write"), _METRICS_TOKEN: settings.metrics_token},
+    )
     app.include_router(deliveries.build_router(database, bodies, read, admin))
     configured = configured_sources(settings)
     app.include_router(sources.build_router(database, configured, webhooks.PREFIX, read, clock, parts.refused.find))

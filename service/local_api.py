@@ -77,7 +77,7 @@ def _create_app(
     install_error_handlers(app)
     for kind in (DatabaseUnavailable, DatabaseMisconfigured):
         del app.exception_handlers[kind]
-    guard = TokenGuard([SecretStr(token)], "")
+    guard = TokenGuard({"": SecretStr(token)}, "")
     terms = metric_terms(settings, rules)
     bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes)
     receiver = manual_events.ManualEventReceiver(database, bodies, writer, telemetry, clock, uuid4)

@@ -57,12 +57,17 @@ def _record(
     keys = [*(argument.name for argument in ACTS[name].arguments), _LEARNING]
     values = {key: given[key] for key in keys if given.get(key) is not None}
     body = {"event": name, **({"occurred_at": occurred_at.isoformat()} if occurred_at else {}), **values}
-    run_with_client(address, lambda client: _post(client, reference, body, as_json=as_json))
+    see = _NEEDS_READ if address.url and address.token else ""
+    run_with_client(address, lambda client: _post(client, reference, body, see, as_json=as_json))
 
 
-async def _post(client: "Client", reference: str, body: Mapping[str, str], *, as_json: bool) -> None:
+_NEEDS_READ = " (with the read token or the admin token)"
+
+
+async def _post(client: "Client", reference: str, body: Mapping[str, str], see: str, *, as_json: bool) -> None:
     from service.api.receipts import ReceivedEvent
     from service.commands.client import experiment_path, indented
+    from service.commands.table import fit
 
     document = await client.post(f"{experiment_path(reference)}/events", "write", body)
     if as_json:
@@ -70,5 +75,6 @@ async def _post(client: "Client", reference: str, body: Mapping[str, str], *, as
         return
     received = client.decode(document, ReceivedEvent)
     recorded = " ".join([body["event"], *(f"{name}={body[name]}" for name in body if name != "event")])
-    click.echo(f"recorded for {reference}: {recorded}")
-    click.echo(f"  delivery {received.delivery}; `loopgauge explain {reference}` shows the event once it is processed")
+    shown = f"`loopgauge explain {reference}`{see} shows the event once it is processed"
+    for line in (f"recorded for {reference}: {recorded}", f"  delivery {received.delivery}; {shown}"):
+        click.echo(fit(line))

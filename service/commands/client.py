@@ -231,7 +231,10 @@ def _is_json(response: httpx.Response) -> bool:
 def _sentence(problem: _Problem, status: int) -> str:
     """The problem in one line. The detail of a 404 names what its title speaks of, so the detail alone is enough."""
     title, detail = (printable(" ".join(text.split())) for text in (problem.title, problem.detail))
-    if not detail or status == HTTPStatus.UNAUTHORIZED:
+    if status == HTTPStatus.UNAUTHORIZED:
+        # The rest of the detail names the variable of the service; the remedy names that of the command.
+        return detail.partition(";")[0].rstrip(".") or title
+    if not detail:
         return title
     if status == HTTPStatus.NOT_FOUND or detail.lower().startswith(title.lower()):
         return detail

@@ -93,6 +93,15 @@ class Table:
             yield f"{_cut(line, max(self._width - 1, columns(before.rstrip())))}…"
 
 
+def fit(line: str) -> str:
+    """A line, wrapped at the width of the terminal. A long word, such as a reference, is not broken."""
+    width = terminal_width()
+    if width is None or len(line) <= width:
+        return line
+    inner = f"{line[: len(line) - len(line.lstrip())]}{_INDENT}"
+    return textwrap.fill(line, width, subsequent_indent=inner, break_long_words=False, break_on_hyphens=False)
+
+
 def wrapped(words: Sequence[str], width: int, *, indent: str = "") -> Iterator[str]:
     """The lines of a paragraph. A long word, such as a reference, is not broken, so that people can copy it."""
     yield from _wrap(_GAP.join(filter(None, words)), width, indent, indent or _INDENT)

@@ -2,8 +2,9 @@
 
 import hmac
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from fastapi import Depends, Request
@@ -43,33 +44,34 @@ class TokenGuard:
     """A FastAPI dependency that refuses requests without one of the accepted tokens.
 
     Args:
-        tokens: the accepted tokens, with None for each token that is not configured.
+        tokens: the accepted tokens by the variable that configures each, with None for a token that is not configured.
         setting: the environment variable that configures a token; named in the answer if no token is configured.
         public: whether to let every request pass.
         allow_loopback: whether to let requests pass if their Host header names the loopback interface. Requests of a
             DNS rebinding attack do not pass, because their Host header names the attacker's domain. Requests through a
             reverse proxy do not pass either, if the proxy keeps the Host header.
+        others: the tokens of this service that allow other requests, by variable, so that a refusal can tell a caller
+            who sends one of them from a caller who sends a wrong token.
     """
 
     def __init__(
         self,
-        tokens: Sequence[SecretStr | None],
+        tokens: Mapping[str, SecretStr | None],
         setting: str,
         *,
         public: bool = False,
         allow_loopback: bool = False,
+        others: Mapping[str, SecretStr | None] = MappingProxyType({}),
     ) -> None:
-        self._digests = [_digest(token.get_secret_value().encode()) for token in tokens if token is not None]
+        self._digests = _digests(tokens)
+        self._others = _digests(others)
         self.setting = setting
         self._public = public
         self._allow_loopback = allow_loopback
 
     def accepts(self, credentials: HTTPAuthorizationCredentials | None) -> bool:
         """Whether the credentials contain one of the tokens."""
-        # Starlette decodes headers as Latin-1; encode the token back into the bytes that were sent.
-        digest = _digest(credentials.credentials.encode("latin-1")) if credentials else b""
-        # Compare with every digest, in constant time, so that timing reveals nothing about the tokens.
-        return sum(hmac.compare_digest(digest, accepted) for accepted in self._digests) > 0
+        return bool(_matching(credentials, self._digests))
 
     def __call__(self, request: Request, credentials: Credentials) -> None:
         """Let the request pass, or refuse it.
@@ -102,7 +104,26 @@ class TokenGuard:
         if not self._digests:
             exception = "; until then only requests to localhost are answered" if self._allow_loopback else ""
             raise TokenNotConfigured(f"set {self.setting} to allow this request{exception}")
-        raise TokenRefused
+        raise TokenRefused(f"{self._refusal(credentials)}; send the token in {' or '.join(self._digests)}")
+
+    def _refusal(self, credentials: HTTPAuthorizationCredentials | None) -> str:
+        if credentials is None:
+            return "the request has no bearer token"
+        if other := _matching(credentials, self._others):
+            return f"the token in {other[0]} does not allow this request"
+        return "the service does not have this bearer token"
+
+
+def _digests(tokens: Mapping[str, SecretStr | None]) -> Mapping[str, bytes]:
+    return {name: _digest(token.get_secret_value().encode()) for name, token in tokens.items() if token is not None}
+
+
+def _matching(credentials: HTTPAuthorizationCredentials | None, digests: Mapping[str, bytes]) -> list[str]:
+    """The variables of the tokens that the credentials contain."""
+    # Starlette decodes headers as Latin-1; encode the token back into the bytes that were sent.
+    digest = _digest(credentials.credentials.encode("latin-1")) if credentials else b""
+    # Compare with every digest, in constant time, so that timing reveals nothing about the tokens.
+    return [name for name, accepted in digests.items() if hmac.compare_digest(digest, accepted)]
 
 
 def _digest(token: bytes) -> bytes:

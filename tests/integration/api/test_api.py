@@ -144,6 +144,26 @@ async def test_the_openapi_document_has_each_answer_of_a_retry(database: Databas
     assert examples == {f"urn:loopgauge:problem:{slug}" for slug in slugs}
 
 
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        (None, "the request has no bearer token"),
+        ("wrong", "the service does not have this bearer token"),
+        ("wr1te-t0ken", "the token in LOOPGAUGE_API_TOKENS__WRITE does not allow this request"),
+        ("metr1cs-t0ken", "the token in LOOPGAUGE_METRICS_TOKEN does not allow this request"),
+    ],
+)
+async def test_a_refused_token_is_answered_with_the_token_to_send(
+    database: Database, token: str | None, reason: str
+) -> None:
+    tokens = {**TOKENS, "write": "wr1te-t0ken"}
+    async with api(database, api_tokens=tokens, metrics_token="metr1cs-t0ken") as client:
+        refused = await client.get("/deliveries", headers=bearer(token) if token else {})
+    assert is_problem(refused, 401, "token-refused")
+    remedy = "send the token in LOOPGAUGE_API_TOKENS__READ or LOOPGAUGE_API_TOKENS__ADMIN"
+    assert refused.json()["detail"] == f"{reason}; {remedy}"
+
+
 @pytest.mark.parametrize("headers", [{}, bearer("wrong"), {"authorization": "Basic eDp5"}])
 async def test_reading_requires_the_read_token_if_it_is_configured(database: Database, headers: dict[str, str]) -> None:
     async with api(database, api_tokens=TOKENS) as client:

@@ -87,9 +87,12 @@ def test_a_refused_token_is_reported_with_the_token_to_use_and_never_shown(servi
     right = "admin token" if token == "r3ad-t0ken" else "read token or the admin token"
     ended = _remotely(service.url, *arguments, token=token)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == (
-        f"loopgauge: The token is missing or wrong; give the {right} of {service.url} in LOOPGAUGE_TOKEN\n"
-    )
+    reason = {
+        "": "the request has no bearer token",
+        "wrong": "the service does not have this bearer token",
+        "r3ad-t0ken": "the token in LOOPGAUGE_API_TOKENS__READ does not allow this request",
+    }[token]
+    assert ended.stderr == f"loopgauge: {reason}; give the {right} of {service.url} in LOOPGAUGE_TOKEN\n"
 
 
 def test_the_error_of_a_remote_service_reads_as_the_error_of_the_local_database(

@@ -1,6 +1,11 @@
 """Tables fit the terminal, and never shorten what people copy."""
 
-from service.commands.table import Table, columns, printable, wrapped
+from unittest.mock import Mock
+
+import pytest
+
+from service.commands.running import fail
+from service.commands.table import Table, columns, fit, printable, wrapped
 
 _TITLES = ("reference", "team", "title")
 _ROW = ("github:acme/app#45", "search", "Answer from the cache of the last week")
@@ -74,4 +79,29 @@ def test_a_last_column_that_must_stay_whole_is_wrapped_below_itself() -> None:
     assert list(table.row(("github", "12 counted, 310 ignored, 2 failed"))) == [
         "github  12 counted, 310",
         "        ignored, 2 failed",
+    ]
+
+
+def test_a_line_is_wrapped_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "  delivery 0f6ad4c5; `loopgauge explain github:acme/app#45` shows the event"
+    assert fit(line) == line
+    monkeypatch.setattr("sys.stdout", Mock(isatty=lambda: True))
+    monkeypatch.setenv("COLUMNS", "50")
+    assert fit(line).splitlines() == [
+        "  delivery 0f6ad4c5; `loopgauge explain",
+        "    github:acme/app#45` shows the event",
+    ]
+
+
+def test_an_error_is_wrapped_on_a_terminal_line_by_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("service.commands.faults.sys", Mock(stderr=Mock(isatty=lambda: True)))
+    monkeypatch.setenv("COLUMNS", "40")
+    with pytest.raises(SystemExit):
+        fail("the reference is ambiguous, so name one of these:\n  github:acme/app#45")
+    assert capsys.readouterr().err.splitlines() == [
+        "loopgauge: the reference is ambiguous,",
+        "    so name one of these:",
+        "  github:acme/app#45",
     ]
