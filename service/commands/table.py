@@ -96,10 +96,10 @@ class Table:
 def fit(line: str) -> str:
     """A line, wrapped at the width of the terminal. A long word, such as a reference, is not broken."""
     width = terminal_width()
-    if width is None or len(line) <= width:
+    if width is None:
         return line
-    inner = f"{line[: len(line) - len(line.lstrip())]}{_INDENT}"
-    return textwrap.fill(line, width, subsequent_indent=inner, break_long_words=False, break_on_hyphens=False)
+    indent = line[: len(line) - len(line.lstrip())]
+    return "\n".join(_wrap(line.lstrip(), width, indent, f"{indent}{_INDENT}"))
 
 
 def wrapped(words: Sequence[str], width: int, *, indent: str = "") -> Iterator[str]:
