@@ -19,6 +19,7 @@ from service.lifecycle.events import (
     Shipped,
     Signalled,
     Started,
+    Withdrawn,
 )
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.grounds import Grounds
@@ -27,6 +28,13 @@ from service.lifecycle.taxonomy import Outcome
 Keep: TypeAlias = Callable[[LifecycleEvent], bool]
 Fold: TypeAlias = Callable[[Keep], Experiment | None]
 """Fold the events of an experiment that pass a test. Return None if no event passes."""
+
+
+def is_relevant(event: LifecycleEvent) -> bool:
+    """Whether an event can decide the effect of a command. `find_futility` needs no other events."""
+    if isinstance(event, Declared | Withdrawn):
+        return event.field in ("outcome", "failure_category")
+    return isinstance(event, Proposed | Started | Signalled | Concluded | Reopened | Shipped)
 
 
 def find_futility(stated: Collection[LifecycleEvent], every: Collection[LifecycleEvent], fold: Fold) -> list[str]:

@@ -109,6 +109,7 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
         is_experiment = canonical in surroundings.roots
         row = await read_row(connection, surroundings.fold(canonical), terms, now) if is_experiment else None
     experiment = await _explain_experiment(surroundings, canonical, row, terms, now) if row else None
+    refusals = await asyncio.to_thread(find_refusals, surroundings, found, origins)
     return Explanation(
         subject=canonical,
         as_of=now,
@@ -131,7 +132,7 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
             if not isinstance(event, Refused)
         ],
         origins=_first_origins(found, origins),
-        refusals=find_refusals(surroundings, found, origins),
+        refusals=refusals,
     )
 
 

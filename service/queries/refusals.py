@@ -1,15 +1,17 @@
 """Refusals: the commands and labels that have no effect, and why. Computed when asked, from all committed events."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, islice
 from uuid import UUID
 
 from service.lifecycle.codec import event_id
 from service.lifecycle.errors import UnreadableEvent
-from service.lifecycle.events import Declared, LifecycleEvent, Refused
-from service.lifecycle.experiment import Experiment
-from service.lifecycle.futility import Keep, find_futility, futile_labels, standing_refusals
+from service.lifecycle.events import Declared, LifecycleEvent
+from service.lifecycle.experiment import Experiment, fold
+from service.lifecycle.futility import Keep, find_futility, futile_labels, is_relevant, standing_refusals
 from service.lifecycle.references import Ref
 from service.pipeline.surroundings import Surroundings, read_surroundings
 from service.rules.apply import COMMANDED
@@ -17,8 +19,9 @@ from service.storage import events
 from service.storage.database import Connection
 from service.storage.events import Origin
 
-# The judgement of one comment folds its experiment several times.
+# The judgement of one comment folds its experiment several times, and a fold takes time in proportion to the events.
 _MOST_JUDGED = 200
+_MOST_FOLDED = 50_000
 
 Origins = Mapping[tuple[Ref, UUID], Sequence[Origin]]
 
@@ -56,7 +59,7 @@ def find_refusals(surroundings: Surroundings, found: Collection[LifecycleEvent],
         for event in standing_refusals(found)
     ]
     commanded = [event for event in found if any(origin.rule == COMMANDED for origin in origins_of(event))]
-    for comment in _comments(commanded):
+    for comment in _affordable(surroundings, _comments(commanded)):
         first = comment[0]
         refusals += [
             Refusal(first.subject, first.occurred_at, "comment", reason, origins_of(first))
@@ -84,12 +87,34 @@ async def futile_commands(connection: Connection, deliveries: Collection[UUID]) 
     except UnreadableEvent:
         # A newer release wrote an event about one of the subjects. The deliveries can still be listed.
         return {}
-    latest = sorted(stated, key=lambda delivery: stated[delivery][0].occurred_at, reverse=True)[:_MOST_JUDGED]
-    judged = {
-        delivery: [reason for comment in _comments(stated[delivery]) for reason in _judge(surroundings, comment)]
-        for delivery in latest
-    }
+    judged = await asyncio.to_thread(_judge_all, surroundings, stated)
     return {delivery: reasons for delivery, reasons in judged.items() if reasons}
+
+
+def _judge_all(surroundings: Surroundings, stated: Mapping[UUID, Sequence[LifecycleEvent]]) -> dict[UUID, list[str]]:
+    """The reasons why commands have no effect, by delivery."""
+    comments = {delivery: _comments(brought) for delivery, brought in stated.items()}
+    latest = sorted(chain.from_iterable(comments.values()), key=lambda comment: comment[0].occurred_at, reverse=True)
+    reasons = {id(comment): _judge(surroundings, comment) for comment in _affordable(surroundings, latest)}
+    return {
+        delivery: [reason for comment in brought for reason in reasons.get(id(comment), ())]
+        for delivery, brought in comments.items()
+    }
+
+
+def _affordable(
+    surroundings: Surroundings, comments: Iterable[Sequence[LifecycleEvent]]
+) -> Iterator[Sequence[LifecycleEvent]]:
+    """The first of the comments: as many as can be judged in about a second, and at least one."""
+    spent = 0
+    for comment in islice(comments, _MOST_JUDGED):
+        subject = surroundings.canonical(comment[0].subject)
+        relatives = {subject, *surroundings.graph.ancestors(subject), *surroundings.graph.descendants(subject)}
+        cost = sum(len(surroundings.events.get(relative, ())) for relative in relatives)
+        if spent and spent + cost > _MOST_FOLDED:
+            return
+        spent += cost
+        yield comment
 
 
 def _comments(commanded: Iterable[LifecycleEvent]) -> list[list[LifecycleEvent]]:
@@ -120,16 +145,16 @@ def _served(surroundings: Surroundings, subject: Ref) -> frozenset[Ref]:
 def _judge_for(surroundings: Surroundings, root: Ref, comment: Collection[LifecycleEvent]) -> list[str]:
     relatives = {root, *surroundings.graph.descendants(root)}
     stated: dict[Ref, list[LifecycleEvent]] = {
-        subject: [event for event in surroundings.events.get(subject, ()) if not isinstance(event, Refused)]
-        for subject in relatives
+        subject: list(filter(is_relevant, surroundings.events.get(subject, ()))) for subject in relatives
     }
     every = [event for of_one in stated.values() for event in of_one]
 
-    def fold(keep: Keep) -> Experiment | None:
+    def fold_kept(keep: Keep) -> Experiment | None:
         kept = {subject: list(filter(keep, of_one)) for subject, of_one in stated.items()}
-        return replace(surroundings, events=kept).fold(root) if any(kept.values()) else None
+        evidence = chain.from_iterable(of_one for subject, of_one in kept.items() if subject != root)
+        return fold(root, kept[root], evidence) if any(kept.values()) else None
 
-    return find_futility(comment, every, fold)
+    return find_futility(comment, every, fold_kept)
 
 
 def _explain_absence(surroundings: Surroundings, subject: Ref, comment: Sequence[LifecycleEvent]) -> Iterator[str]:

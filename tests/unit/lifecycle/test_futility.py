@@ -6,6 +6,7 @@ from itertools import permutations
 import pytest
 
 from service.lifecycle.events import (
+    Active,
     Concluded,
     Declared,
     LifecycleEvent,
@@ -17,7 +18,7 @@ from service.lifecycle.events import (
     Started,
 )
 from service.lifecycle.experiment import Experiment, fold
-from service.lifecycle.futility import Keep, find_futility, standing_refusals
+from service.lifecycle.futility import Fold, Keep, find_futility, is_relevant, standing_refusals
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
 from tests.support.builders import at
@@ -47,13 +48,28 @@ def reopening(day: int) -> Reopened:
 
 
 def reasons(stated: Sequence[LifecycleEvent], *others: LifecycleEvent) -> list[str]:
-    every = [IDEA, *others, *stated]
+    every = [IDEA, *NOISE, *others, *stated]
+    relevant = list(filter(is_relevant, every))
+    assert not set(relevant) & {*NOISE}
+    found = find_futility(stated, relevant, folding(relevant))
+    assert found == find_futility(stated, every, folding(every))
+    return found
 
+
+def folding(events: Sequence[LifecycleEvent]) -> Fold:
     def folded(keep: Keep) -> Experiment | None:
-        kept = list(filter(keep, every))
+        kept = list(filter(keep, events))
         return fold(ITEM, kept, []) if kept else None
 
-    return find_futility(stated, every, folded)
+    return folded
+
+
+NOISE: Sequence[LifecycleEvent] = [
+    Active(ITEM, at(3)),
+    Declared(ITEM, at(2), "experiment", "true", "label"),
+    Declared(ITEM, at(2), "title", "Cache", "item"),
+    Refused(ITEM, at(4), "comment", "why"),
+]
 
 
 FAILED = conclusion(5, Outcome.FAILED)
