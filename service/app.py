@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -108,6 +108,7 @@ class _Parts:
     telemetry: Telemetry
     refused: RefusedRequests
     terms: Terms
+    commanding: Collection[str]
     readiness: Readiness
     writer: DeliveryWriter
     worker: Worker
@@ -177,6 +178,7 @@ def _make_parts(settings: Settings, rules: Rules, database: Database, clock: Cal
         telemetry=telemetry,
         refused=RefusedRequests(utc_now()),
         terms=terms,
+        commanding=rules.commanding,
         readiness=Readiness(database, spool if settings.spool else None),
         writer=DeliveryWriter(database, telemetry, spool, spooling=settings.spool),
         worker=Worker(
@@ -320,5 +322,5 @@ def _add_read_routes(
     app.include_router(deliveries.build_router(database, bodies, read, admin))
     configured = configured_sources(settings)
     app.include_router(sources.build_router(database, configured, webhooks.PREFIX, read, clock, parts.refused.find))
-    app.include_router(experiments.build_router(database, read, parts.terms, clock))
+    app.include_router(experiments.build_router(database, read, parts.terms, parts.commanding, clock))
     app.include_router(scorecard.build_router(parts.scorecards.compile_scorecard, read))

@@ -84,7 +84,7 @@ def _create_app(
     app.include_router(manual_events.build_router(receiver, guard))
     app.include_router(deliveries.build_router(database, bodies, guard, guard))
     app.include_router(sources.build_router(database, configured_sources(settings), webhooks.PREFIX, guard, clock))
-    app.include_router(experiments.build_router(database, guard, terms, clock))
+    app.include_router(experiments.build_router(database, guard, terms, rules.commanding, clock))
     app.include_router(scorecard.build_router(_scorecard_compiler(database, terms, clock), guard))
     return app
 

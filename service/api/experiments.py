@@ -1,6 +1,6 @@
 """`/experiments`: lists and shows experiments, and explains why an experiment counts or does not count."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Literal
@@ -36,10 +36,17 @@ class ExperimentPage(BaseModel):
     next: str | None
 
 
-def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock: Callable[[], datetime]) -> APIRouter:
+def build_router(
+    database: Database,
+    read_guard: TokenGuard,
+    terms: Terms,
+    commanding: Collection[str],
+    clock: Callable[[], datetime],
+) -> APIRouter:
     """Build the routes that read experiments.
 
     Args:
+        commanding: the providers whose comments may give commands.
         terms: the windows, thresholds and limits of the metrics.
         clock: returns the current time, UTC.
     """
@@ -128,7 +135,7 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
     )
     async def explained(experiment: ExperimentName) -> ExplanationAnswer:
         subject = await find_subject(database, experiment)
-        return explanation_answer(await explain(database, subject, terms, clock()))
+        return explanation_answer(await explain(database, subject, terms, clock()), commanding)
 
     # Without this route, `GET /experiments/{experiment}/events` would look up an experiment named `…/events`.
     @routes.get("/{experiment:path}/events", include_in_schema=False)

@@ -1,6 +1,6 @@
 """Explanations as the API and the command line show them: why an experiment counts, or why it does not."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -11,7 +11,7 @@ from service.lifecycle.codec import data_of, kind_of
 from service.lifecycle.events import Declared, LifecycleEvent, Withdrawn
 from service.lifecycle.exclusions import UNMARKED, Exclusion
 from service.lifecycle.stages import STAGE_NAMES, is_in_future
-from service.presentation.experiments import EXPERIMENT, ExperimentAnswer, experiment_answer
+from service.presentation.experiments import EXPERIMENT, Duration, ExperimentAnswer, experiment_answer
 from service.presentation.in_force import FIELD, FieldAnswer, in_force
 from service.presentation.said_by import SaidBy, said_by
 from service.presentation.timeline import STEP, StepAnswer, timeline
@@ -166,6 +166,7 @@ _EXAMPLE: dict[str, Any] = {
     ],
     "row": "search",
     "minimum_sample": 5,
+    "forgotten_after": {"seconds": 2592000.0, "words": "30 days"},
 }
 
 
@@ -195,10 +196,15 @@ class ExplanationAnswer(BaseModel):
     refused: list[RefusedAnswer]
     row: str
     minimum_sample: int
+    forgotten_after: Duration
 
 
-def explanation_answer(explanation: Explanation) -> ExplanationAnswer:
-    """The answer that shows an explanation, for the API and the command line."""
+def explanation_answer(explanation: Explanation, commanding: Collection[str]) -> ExplanationAnswer:
+    """The answer that shows an explanation, for the API and the command line.
+
+    Args:
+        commanding: the providers whose comments may give commands.
+    """
     explained, origins = explanation.experiment, explanation.origins
     return ExplanationAnswer(
         subject=explanation.subject,
@@ -211,11 +217,12 @@ def explanation_answer(explanation: Explanation) -> ExplanationAnswer:
         figures=[FigureAnswer.model_validate(one) for one in explained.contributions] if explained else [],
         as_of=explanation.as_of,
         timeline=timeline(explained, origins, explanation.as_of) if explained else [],
-        in_force=in_force(explained, origins) if explained else [],
+        in_force=in_force(explained, origins, commanding) if explained else [],
         not_counted=list(_not_counted(explained, explanation)) if explained else [],
         refused=[RefusedAnswer.model_validate(one) for one in explanation.refusals],
         row=explained.row if explained else "",
         minimum_sample=explanation.terms.min_sample,
+        forgotten_after=Duration.of(explanation.terms.forgotten_after),
     )
 
 

@@ -12,6 +12,7 @@ from unicodedata import east_asian_width
 
 import click
 
+from service.lifecycle.durations import describe_duration
 from service.metrics.view import NO_TEAM, OTHER_TEAMS
 from service.presentation.experiments import ExperimentAnswer
 from service.presentation.explanation import ExplanationAnswer, RefusedAnswer
@@ -92,6 +93,11 @@ def _head(shown: ExplanationAnswer) -> Lines:
         yield _Line(one.url)
     yield _Line(f"{shown.subject}, {f'team {one.team}' if one.team else 'no team'}")
     yield _Line(_state(one))
+    if one.forgotten:
+        quiet = describe_duration(shown.as_of - one.last_activity_at)
+        yield _Line(
+            f"last activity {_time(one.last_activity_at)}, {quiet} ago: forgotten after {shown.forgotten_after.words}"
+        )
     for again in one.again:
         before = "after it was concluded" if again.concluded else f"after {again.quiet.words} without activity"
         yield _Line(f"restarted {_time(again.at)}, {before}")

@@ -1,6 +1,7 @@
 """The fields of an experiment as the API and the command line show them: who said what, and what it overrules."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -47,14 +48,35 @@ _NAMES: Mapping[FieldName, Field] = {
     "title": "title",
     "url": "url",
 }
-REMEDIES: Mapping[Field, str] = {
-    "outcome": "add the label outcome:failed, or comment /experiment conclude failed",
-    "failure_category": "add the label failure:intelligent, or comment /experiment classify intelligent",
-    "team": "add the label team:search, or comment /experiment team search",
-    "risk": "add the label risk:bold, or comment /experiment bold",
-    "learning_url": "add the label learning:shared, or comment /experiment share",
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """The ways to declare a field: a label of the default rules, a comment, and a command line without its reference.
+
+    `command` is empty if no command of the command line declares the field.
+    """
+
+    label: str
+    comment: str
+    command: str = ""
+
+    def advise(self, root: str, *, takes_comments: bool) -> str:
+        """The advice for an experiment. It names the comment only if the experiment's tool may give commands."""
+        label = f"add the label {self.label}"
+        if takes_comments:
+            return f"{label}, or comment /experiment {self.comment}"
+        verb, _, value = self.command.partition(" ")
+        return f"{label}, or run `{f'loopgauge {verb} {root} {value}'.rstrip()}`" if verb else label
+
+
+REMEDIES: Mapping[Field, Remedy] = {
+    "outcome": Remedy("outcome:failed", "conclude failed", "conclude failed"),
+    "failure_category": Remedy("failure:intelligent", "classify intelligent", "classify intelligent"),
+    "team": Remedy("team:search", "team search"),
+    "risk": Remedy("risk:bold", "bold"),
+    "learning_url": Remedy("learning:shared", "share", "share"),
 }
-"""The advice to declare each field, with the labels of the default rules."""
 
 
 class StatementAnswer(BaseModel):
@@ -81,10 +103,19 @@ class FieldAnswer(BaseModel):
     remark: str
 
 
-def in_force(explained: ExplainedExperiment, origins: Mapping[LifecycleEvent, Origin]) -> list[FieldAnswer]:
-    """The fields of an experiment, the outcome and its failure category first."""
-    found = {_NAMES[field.field]: _answer(field, origins) for field in explained.fields if field.field in _NAMES}
-    missing = {name: _undeclared(name) for name in _undeclared_fields(explained) if name not in found}
+def in_force(
+    explained: ExplainedExperiment, origins: Mapping[LifecycleEvent, Origin], commanding: Collection[str]
+) -> list[FieldAnswer]:
+    """The fields of an experiment, the outcome and its failure category first.
+
+    Args:
+        commanding: the providers whose comments may give commands.
+    """
+    root = explained.status.experiment.root
+    takes_comments = root.partition(":")[0] in commanding
+    advice = {name: remedy.advise(root, takes_comments=takes_comments) for name, remedy in REMEDIES.items()}
+    found = {_NAMES[one.field]: _answer(one, origins, advice) for one in explained.fields if one.field in _NAMES}
+    missing = {name: _undeclared(name, advice) for name in _undeclared_fields(explained) if name not in found}
     return [(found | missing)[name] for name in _ORDER if name in found | missing]
 
 
@@ -106,16 +137,16 @@ def _undeclared_fields(explained: ExplainedExperiment) -> Iterator[Field]:
         yield "learning_url"
 
 
-def _undeclared(field: Field) -> FieldAnswer:
-    return FieldAnswer(field=field, value=None, since=None, said_by=None, overrules=[], remark=REMEDIES[field])
+def _undeclared(field: Field, advice: Mapping[Field, str]) -> FieldAnswer:
+    return FieldAnswer(field=field, value=None, since=None, said_by=None, overrules=[], remark=advice[field])
 
 
-def _answer(field: FieldInForce, origins: Mapping[LifecycleEvent, Origin]) -> FieldAnswer:
+def _answer(field: FieldInForce, origins: Mapping[LifecycleEvent, Origin], advice: Mapping[Field, str]) -> FieldAnswer:
     name, stated = _NAMES[field.field], field.statement
     statement = _statement(stated, origins) if stated else None
     remark = "takes effect when the experiment is concluded" if field.waits else ""
     if field.value in (Outcome.UNDECLARED, FailureCategory.UNCLASSIFIED):
-        remark = REMEDIES[name]
+        remark = advice[name]
     return FieldAnswer(
         field=name,
         value=field.value,

@@ -32,7 +32,7 @@ from service.lifecycle.events import (
 )
 from service.lifecycle.evidence import LinkSet
 from service.rules.actions import decision_of, make_event, refuse_label
-from service.rules.command_lines import contains_command
+from service.rules.command_lines import contains_command, mentions_command
 from service.rules.commands import parse_commands
 from service.rules.matching import explain_no_match, explain_unmarked, find_matches, known_values
 from service.rules.model import IgnoreAction, Interpretation, Rules, Statement
@@ -115,9 +115,11 @@ def _conclude(findings: _Findings) -> Interpretation:
     reason = (
         matched if counts else missed or ("" if refused else f"nothing in this delivery marks an experiment: {matched}")
     )
+    # A refusal is the likely reason why a delivery is ignored, so it comes first.
+    reasons = (reason, refused) if counts else (refused, reason)
     return Interpretation(
         "counted" if counts else "ignored",
-        "; ".join(filter(None, (reason, refused))),
+        "; ".join(filter(None, reasons)),
         tuple(findings.statements.values()),
         tuple(findings.links),
         tuple(findings.aliases),
@@ -249,12 +251,7 @@ def _is_mark(event: LifecycleEvent) -> bool:
 def _apply_commands(rules: Rules, provider: str, comment: Commented, findings: _Findings) -> None:
     commands = parse_commands(comment)
     if not commands:
-        inside = contains_command(comment.text)
-        findings.missed.append(
-            "the comment has commands only in code or in an HTML comment"
-            if inside
-            else "the comment contains no command"
-        )
+        findings.missed.append(_explain_no_command(comment.text))
     elif comment.edited:
         _refuse_edit(comment, findings)
     elif why := _find_objection(rules, provider, comment):
@@ -265,6 +262,14 @@ def _apply_commands(rules: Rules, provider: str, comment: Commented, findings: _
                 findings.refuse(Refused(comment.subject, comment.at, "comment", command.refusal))
             else:
                 findings.add(command.events, COMMANDED)
+
+
+def _explain_no_command(text: str) -> str:
+    if contains_command(text):
+        return "the comment has commands only in code or in an HTML comment"
+    if mentions_command(text):
+        return "the comment contains no command: a command begins its line with /experiment"
+    return "the comment contains no command"
 
 
 def _refuse_edit(comment: Commented, findings: _Findings) -> None:
@@ -285,7 +290,10 @@ def _find_objection(rules: Rules, provider: str, comment: Commented) -> str:
     if comment.insider is False:
         return "only members, owners and collaborators may give commands"
     if comment.insider is None and provider.lower() not in rules.trust_comments:
-        return f"{provider} does not tell whether the author may give commands, and trust_comments omits {provider}"
+        return (
+            f"{provider} does not tell whether the author may give commands; add `trust_comments: [{provider}]` to the "
+            "rules file, or use a label"
+        )
     return ""
 
 

@@ -27,6 +27,9 @@ _COMMAND = re.compile(
 _BEFORE = r"(?:[\s*_~`#+\\-]|[0-9]{1,3}[.)]|\[[ x]\]|</?[a-z]{1,10}>|@[\w./-]{1,80}[:,]?)"
 _FORMATTED = re.compile(rf"{_BEFORE}++/{_NAME}{_SPACE}+(?:{_VERBS})(?![a-z0-9-]).*", re.IGNORECASE)
 _MISSPELT = re.compile(rf"[/\uff0f\\](?P<name>[a-z]{{3,14}}){_SPACE}+(?:{_VERBS})(?![a-z0-9-]).*", re.IGNORECASE)
+_MENTIONED = re.compile(rf"(?<!\S)/{_NAME}{_SPACE}+(?:{_VERBS})(?![a-z0-9-])", re.IGNORECASE)
+# The name of the service is not misspelt, but it is not the command either.
+_OTHER_NAMES = frozenset({"loopgauge"})
 
 _PREFIX = f"a command begins with /{_NAME} and a space"
 _PLACE = "a command stands at the beginning of its line, without formatting"
@@ -72,6 +75,11 @@ def contains_command(text: str) -> bool:
     return any(_COMMAND.fullmatch(_visible(line)) for line in _LINE_END.split(text))
 
 
+def mentions_command(text: str) -> bool:
+    """Whether a comment has a command inside a line, after other words."""
+    return any(_MENTIONED.search(_visible(line)) for line in _LINE_END.split(text))
+
+
 def _read(line: str) -> CommandLine | None:
     shown = _visible(line)
     if command := _COMMAND.fullmatch(shown):
@@ -91,4 +99,4 @@ def _resembles(name: str) -> bool:
     """Whether a word abbreviates or misspells the command. A longer word, as in `/experimental`, does not."""
     if name != _NAME and name.startswith(_NAME):
         return False
-    return _NAME.startswith(name) or bool(get_close_matches(name, [_NAME], cutoff=0.85))
+    return name in _OTHER_NAMES or _NAME.startswith(name) or bool(get_close_matches(name, [_NAME], cutoff=0.85))

@@ -85,7 +85,7 @@ def is_met(condition: Condition, observation: Observed) -> bool:
 def _explain_trait(trait: Trait, expected: str, seen: Observed) -> Iterator[str]:
     values = ", ".join(shorten(value) for value in seen.traits.get(trait, ())[:_MOST_SHOWN])
     if trait == "label":
-        yield f"no label {expected}; " + (f"labels were {values}" if values else "it has no labels")
+        yield f"no label {expected}; " + (f"labels were {values}" if values else "the payload shows no labels")
     elif trait == "item_type":
         yield f"its type {values} is not {expected}"
     elif trait != "what":

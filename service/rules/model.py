@@ -18,6 +18,8 @@ from service.rules.patterns import Pattern, Template
 from service.rules.references import KeyFinder
 
 Verdict = Literal["counted", "ignored", "failed"]
+# The providers whose payloads tell whether the author of a comment may change the project.
+_TELLING = frozenset({"github"})
 InstantName = Literal["proposed", "started", "signalled", "concluded", "reopened", "shipped", "active"]
 
 
@@ -109,6 +111,11 @@ class Rules:
     trust_comments: frozenset[str]
     thresholds: Mapping[str, timedelta]
     digest: str
+
+    @property
+    def commanding(self) -> frozenset[str]:
+        """The providers whose comments may give commands."""
+        return self.trust_comments | _TELLING
 
     def candidates(self, provider: str, kind: Kind) -> Iterator[Rule]:
         """The rules that can match an observation of this kind from this provider."""

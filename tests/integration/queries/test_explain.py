@@ -24,7 +24,7 @@ WRITE = "wr1te-t0ken"
 
 async def answer(database: Database, reference: str = ROOT, days: float = 8) -> ExplanationAnswer:
     """The explanation of a subject, some days after the idea of `ISSUE`."""
-    return explanation_answer(await explain(database, Ref(reference), TERMS, at(2) + days * DAY))
+    return explanation_answer(await explain(database, Ref(reference), TERMS, at(2) + days * DAY), ["github"])
 
 
 def text(shown: ExplanationAnswer, *, events: bool = False) -> str:
@@ -101,7 +101,11 @@ async def test_an_open_experiment_says_how_long_it_is_open_and_whether_it_is_ove
     }
     assert steps(late)["answer"] == "open for 20 days, threshold 14 days: overdue"
     assert steps(forgotten)["answer"].endswith(": overdue, no activity for 40 days: forgotten")
-    assert text(forgotten).splitlines()[3] == "open for 40 days, threshold 14 days: not started, overdue, forgotten"
+    assert text(forgotten).splitlines()[3:5] == [
+        "open for 40 days, threshold 14 days: not started, overdue, forgotten",
+        "last activity 2026-03-02 09:00, 40 days ago: forgotten after 30 days",
+    ]
+    assert "last activity" not in text(late)
     assert section(text(early), "not counted") == ["  metrics of answers and failures do not count it: it is open"]
 
 

@@ -314,7 +314,7 @@ async def test_the_answer_for_an_item_with_a_misspelt_mark_says_what_was_meant(d
     [listed] = (await reasons(database)).values()
     assert why in listed
     shown = await explain(database, Ref("github:acme/app#45"), TERMS, at(20))
-    written = unstyle(explanation_text(explanation_answer(shown), 100))
+    written = unstyle(explanation_text(explanation_answer(shown, ["github"]), 100))
     assert "not an experiment: nothing marks it as an experiment" in written
     assert why in written
 
@@ -324,8 +324,13 @@ async def test_a_command_in_a_tool_that_is_not_trusted_is_refused(database: Data
     await deliver(database, ticket.created(), ticket.commented("/experiment start", at(3)))
     answer = await fetched(database, "/experiments/jira:ML-12/explain")
     [told] = answer["refused"]
-    why = "jira does not tell whether the author may give commands, and trust_comments omits jira"
+    why = (
+        "jira does not tell whether the author may give commands; "
+        "add `trust_comments: [jira]` to the rules file, or use a label"
+    )
     assert told["reason"] == why
+    advised = {one["field"]: one["remark"] for one in answer["in_force"]}
+    assert advised["risk"] == "add the label risk:bold"
     assert why in (await reasons(database))[told["origins"][0]["delivery"]]
 
 
@@ -334,7 +339,7 @@ async def test_the_text_of_explain_has_the_commands_without_effect(database: Dat
     await deliver(database, issue.opened(), issue.commented("/experiment conclude fail", at(3)))
     shown = await explain(database, Ref("github:acme/app#45"), TERMS, at(20))
     [origin] = shown.refusals[0].origins
-    written = unstyle(explanation_text(explanation_answer(shown), 100))
+    written = unstyle(explanation_text(explanation_answer(shown, ["github"]), 100))
     assert written.partition("\nwithout effect\n")[2].splitlines()[:3] == [
         "  2026-03-03 09:00  comment on github:acme/app#45: conclude: outcome: expected one of worked,",
         "    failed, inconclusive, abandoned; did you mean failed?",

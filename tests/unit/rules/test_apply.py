@@ -461,7 +461,7 @@ def test_all_activity_of_the_same_day_is_a_single_event() -> None:
 @pytest.mark.parametrize(
     ("one", "reason"),
     [
-        (observed("seen"), "no label `bet:{risk}`; it has no labels"),
+        (observed("seen"), "no label `bet:{risk}`; the payload shows no labels"),
         (observed("seen", label=("a", "b")), "no label `bet:{risk}`; labels were a, b"),
         (
             observed("seen", label="a", item_type="Bug", branch="main"),

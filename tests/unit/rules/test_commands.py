@@ -287,7 +287,14 @@ def test_a_command_with_formatting_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["/experment start", "/experiement Conclude worked", "/exp start", "\uff0fexperiment start", "\\exp bold"],
+    [
+        "/experment start",
+        "/experiement Conclude worked",
+        "/exp start",
+        "\uff0fexperiment start",
+        "\\exp bold",
+        "/loopgauge start",
+    ],
 )
 def test_a_misspelt_command_is_refused(text: str) -> None:
     [command] = parse(text)

@@ -162,7 +162,9 @@ def test_an_item_with_the_experiment_label_is_an_experiment() -> None:
 
 
 def test_a_delivery_of_an_item_without_labels_is_ignored_but_its_events_are_kept() -> None:
-    assert interpreted(seen()) == Meaning("ignored", "no label `experiment`; it has no labels", (DERIVED_TEAM,))
+    assert interpreted(seen()) == Meaning(
+        "ignored", "no label `experiment`; the payload shows no labels", (DERIVED_TEAM,)
+    )
 
 
 def test_a_delivery_of_an_item_with_other_labels_is_ignored_and_the_reason_names_the_labels() -> None:
@@ -386,7 +388,7 @@ def test_a_delivery_of_a_change_that_is_neither_marked_nor_linked_is_ignored_and
     assert (result.verdict, result.reason) == (
         "ignored",
         (
-            "no label `experiment`; it has no labels; "
+            "no label `experiment`; the payload shows no labels; "
             "its branch is not `exp/*` or `experiment/*`; its body closes no item"
         ),
     )
@@ -447,7 +449,7 @@ def test_replacing_a_branch_that_is_not_an_experiment_does_not_make_a_delivery_c
     assert (result.verdict, result.reason) == (
         "ignored",
         (
-            "no label `experiment`; it has no labels; "
+            "no label `experiment`; the payload shows no labels; "
             "its branch is not `exp/*` or `experiment/*`; its body closes no item"
         ),
     )
@@ -608,7 +610,8 @@ def test_a_ticket_with_the_label_is_an_experiment_whatever_its_type() -> None:
 
 def test_a_ticket_of_another_type_is_ignored_and_the_reason_names_the_expected_types() -> None:
     assert interpreted(ticket(item_type="Bug"), provider="jira").reason == (
-        "no label `experiment`; it has no labels; its type Bug is not `Experiment` or `Spike` or `Hypothesis`"
+        "no label `experiment`; the payload shows no labels; "
+        "its type Bug is not `Experiment` or `Spike` or `Hypothesis`"
     )
 
 
@@ -777,10 +780,33 @@ def test_a_command_by_an_outsider_is_ignored_with_the_reason() -> None:
 
 @pytest.mark.parametrize("provider", ["gitlab", "jira"])
 def test_a_command_is_ignored_if_the_payload_does_not_state_the_permissions_of_its_author(provider: Provider) -> None:
-    why = f"{provider} does not tell whether the author may give commands, and trust_comments omits {provider}"
+    why = (
+        f"{provider} does not tell whether the author may give commands; "
+        f"add `trust_comments: [{provider}]` to the rules file, or use a label"
+    )
     assert interpreted(Commented(ITEM, at(3), "/experiment start", insider=None), provider=provider) == Meaning(
         "ignored", f"refused: {why}", (Refused(ITEM, at(3), "comment", why),)
     )
+
+
+@pytest.mark.parametrize("text", ["Let us /experiment start now.", "Nice: /experiment conclude failed"])
+def test_a_command_inside_a_line_is_no_command_and_the_reason_says_where_commands_begin(text: str) -> None:
+    result = interpreted(Commented(ITEM, at(3), text, insider=True))
+    why = "the comment contains no command: a command begins its line with /experiment"
+    assert result == Meaning("ignored", why, ())
+
+
+@pytest.mark.parametrize("text", ["See a/experiment start", "See /experiment", "/experiments"])
+def test_other_words_inside_a_line_are_not_taken_for_a_command(text: str) -> None:
+    result = interpreted(Commented(ITEM, at(3), text, insider=True))
+    assert "begins its line" not in result.reason
+
+
+def test_a_reason_begins_with_what_was_refused_if_the_delivery_is_ignored() -> None:
+    seen_with = Observed("seen", ITEM, at(3), {"what": ("item",), "label": ("risk:blod",)})
+    reason = interpreted(seen_with).reason
+    assert reason.startswith("refused: label `risk:blod`: ")
+    assert "; no label `experiment`; labels were risk:blod" in reason
 
 
 def test_a_comment_without_a_command_is_activity_that_does_not_count() -> None:
