@@ -116,7 +116,7 @@ def build_router(readiness: Readiness, spools: Callable[[], bool]) -> APIRouter:
         response_model=None,
     )
     async def readyz() -> Response:
-        """Answers 200 while the schema is current and deliveries can be stored, in the database or in the disk buffer.
+        """Answers 200 while the schema is current and deliveries can be stored, in the database or in the spool.
         Answers 503 otherwise.
         """
         ready, checks = await readiness.checks()

@@ -120,6 +120,7 @@ def _targets(metrics_guard: TokenGuard, read_guard: TokenGuard | None) -> Iterat
     if read_guard is not None:
         yield _Target("/scorecard", "Answers to the four questions", read_guard)
         yield _Target("/experiments", "The experiments, newest first", read_guard)
+        yield _Target("/sources", "The sources, and what each of them sent", read_guard)
         yield _Target("/deliveries", "The deliveries of your tools, each with its status and the reason", read_guard)
     yield _Target("/readyz", "The readiness check")
 

@@ -2,9 +2,10 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -29,43 +30,58 @@ def check_config(database: bool, as_json: bool) -> None:
     from service.settings import inspect_settings, show_settings
 
     read = inspect_settings()
-    if database and read.settings:
-        read = replace(read, faults=list(_check_database(read.settings)))
+    reached: dict[str, str] | None = None
+    if database and read.settings and read.settings.database_url:
+        reached, faults = _check_database(read.settings, read.settings.database_url.get_secret_value())
+        read = replace(read, faults=faults)
     rules = check_file(read.rules_file)
     shown = list(show_settings(read.settings, read.origins)) if read.settings else []
     if as_json:
-        click.echo(json.dumps(_document(read, rules, shown), indent=2))
+        click.echo(json.dumps(_document(read, rules, shown, reached), indent=2))
     elif read.faults or rules.faults:
         _print_faults(read, rules)
     else:
-        _print_settings(shown, rules)
+        _print_settings(shown, rules, reached)
     if read.settings and not as_json:
         _print_warnings(read.settings, rules)
     sys.exit(1 if read.faults or rules.faults else 0)
 
 
-def _check_database(settings: "Settings") -> "Iterator[SettingFault]":
-    """Find out whether PostgreSQL accepts writes and has the schema. The embedded PostgreSQL needs no check."""
+def _check_database(settings: "Settings", url: str) -> "tuple[dict[str, str] | None, list[SettingFault]]":
+    """Find out whether PostgreSQL accepts writes and has the schema. The embedded PostgreSQL needs no check.
+
+    Returns:
+        the version and address of PostgreSQL and the revision of the schema, or the fault.
+    """
     import asyncio
 
     from service.app import open_database
     from service.settings import SettingFault
-    from service.storage.errors import DatabaseError
+    from service.storage.errors import DatabaseError, DatabaseUnavailable, DatabaseUnprepared
 
-    async def connect() -> None:
+    async def connect() -> dict[str, str]:
         async with open_database(settings) as opened:
             await opened.check_writable()
-            await opened.check_schema()
+            revision = await opened.check_schema()
+            return {"version": await opened.server_version(), "address": _address(url), "schema": revision}
 
-    if settings.database_url is None:
-        return
     try:
-        asyncio.run(connect())
+        return asyncio.run(connect()), []
     except DatabaseError as error:
-        yield SettingFault("LOOPGAUGE_DATABASE_URL", str(error).removeprefix("LOOPGAUGE_DATABASE_URL "))
+        away = isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseUnprepared)
+        advice = "; check that PostgreSQL runs there" if away else ""
+        message = str(error).removeprefix("LOOPGAUGE_DATABASE_URL ")
+        return None, [SettingFault("LOOPGAUGE_DATABASE_URL", f"{message}{advice}")]
 
 
-def _document(read: "Inspection", rules: "CheckedRules", shown: "Sequence[ShownSetting]") -> dict[str, Any]:
+def _address(url: str) -> str:
+    """The host and the port in the URL of a database, without the user and the password."""
+    return urlsplit(url).netloc.rpartition("@")[2] or "a Unix socket"
+
+
+def _document(
+    read: "Inspection", rules: "CheckedRules", shown: "Sequence[ShownSetting]", database: Mapping[str, str] | None
+) -> dict[str, Any]:
     from service.commands.faults import manual
 
     return {
@@ -74,6 +90,7 @@ def _document(read: "Inspection", rules: "CheckedRules", shown: "Sequence[ShownS
         "warnings": list(_warnings(read.settings)) if read.settings else [],
         "settings": list(map(asdict, shown)),
         "rules": rules.document(),
+        "database": database,
         "reference": [manual("settings.md"), manual("rules.md")],
     }
 
@@ -91,7 +108,7 @@ def _print_faults(read: "Inspection", rules: "CheckedRules") -> None:
             click.echo(f"{manual(page)} describes {subject}", err=True)
 
 
-def _print_settings(shown: "Sequence[ShownSetting]", rules: "CheckedRules") -> None:
+def _print_settings(shown: "Sequence[ShownSetting]", rules: "CheckedRules", database: Mapping[str, str] | None) -> None:
     from service.commands.table import Table, terminal_width
 
     rows = [(each.origin, each.setting, each.value or "(not set)") for each in shown]
@@ -102,6 +119,8 @@ def _print_settings(shown: "Sequence[ShownSetting]", rules: "CheckedRules") -> N
         click.echo("\n".join(table.row(row)))
     own = f"{rules.file} and the rules that it extends" if rules.file else "the packaged rules"
     click.echo(f"\n{rules.rules} rules: {own}")
+    if database:
+        click.echo("PostgreSQL {version} at {address}: reachable, schema {schema} is up to date".format_map(database))
     click.echo("no faults")
 
 

@@ -28,10 +28,12 @@ _Answer = TypeVar("_Answer", bound=BaseModel)
 
 # The service answers within 55 seconds, if only with a 503.
 _TIMEOUT = httpx.Timeout(65.0, connect=10.0)
+_HOME = "/"
 _LOCAL_URL = "http://localhost"
 # The problem of the route that does not exist; problems about things that do not exist have types of their own.
 _NO_ROUTE = ("urn:loopgauge:problem:not-found", "urn:loopgauge:problem:method-not-allowed")
 _OF_GATEWAYS = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+_UNAVAILABLE = "urn:loopgauge:problem:database-unavailable"
 _UPGRADE = "the service is probably older than this command: use the version of the service"
 
 
@@ -54,6 +56,16 @@ class _Problem(msgspec.Struct):
 
 class NotFound(CommandFailed):
     """The service knows no such thing."""
+
+
+class _Link(msgspec.Struct):
+    path: str
+
+
+class _Home(msgspec.Struct):
+    """The home page of a process, which links to what the process has."""
+
+    links: list[_Link]
 
 
 class Client:
@@ -111,8 +123,20 @@ class Client:
             raise CommandFailed(_unanswered(self._url, error)) from error
         if response.is_success and _is_json(response):
             return response.content
+        if _lacks_route(response) and await self._is_worker():
+            raise CommandFailed(f"{self._url} is a worker; give the address of a process of the role api or all")
         failed = NotFound if response.status_code == HTTPStatus.NOT_FOUND else CommandFailed
         raise failed(self._refusal(response, right))
+
+    async def _is_worker(self) -> bool:
+        """Whether the process of the service is a worker: its home page links to the metrics, but to no reads."""
+        try:
+            response = await self._http.get(_HOME)
+            home = msgspec.json.decode(response.content, type=_Home)
+        except (httpx.HTTPError, msgspec.DecodeError):
+            return False
+        paths = {link.path for link in home.links}
+        return "/metrics" in paths and paths.isdisjoint(("/experiments", "/scorecard"))
 
     def _refusal(self, response: httpx.Response, right: Right) -> str:
         """The answer that is not the expected document in one line, with the remedy.
@@ -223,20 +247,27 @@ def _written(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in parameters.items() if value is not None}
 
 
+def _lacks_route(response: httpx.Response) -> bool:
+    try:
+        return msgspec.json.decode(response.content, type=_Problem).type in _NO_ROUTE
+    except msgspec.DecodeError:
+        return False
+
+
 def _is_json(response: httpx.Response) -> bool:
     media_type: str = response.headers.get("content-type", "")
     return media_type.partition(";")[0].strip() == "application/json"
 
 
 def _sentence(problem: _Problem, status: int) -> str:
-    """The problem in one line. The detail of a 404 names what its title speaks of, so the detail alone is enough."""
+    """The problem in one line. The detail alone is enough if it names what the title speaks of, as in a 404."""
     title, detail = (printable(" ".join(text.split())) for text in (problem.title, problem.detail))
     if status == HTTPStatus.UNAUTHORIZED:
         # The rest of the detail names the variable of the service; the remedy names that of the command.
         return detail.partition(";")[0].rstrip(".") or title
     if not detail:
         return title
-    if status == HTTPStatus.NOT_FOUND or detail.lower().startswith(title.lower()):
+    if status == HTTPStatus.NOT_FOUND or problem.type == _UNAVAILABLE or detail.lower().startswith(title.lower()):
         return detail
     return f"{title}: {detail.rstrip('.')}"
 

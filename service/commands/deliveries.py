@@ -154,7 +154,7 @@ def _shown(value: object) -> str:
     """A value of a delivery. On a terminal, no character of the body controls the terminal; a file gets the body."""
     from service.commands.table import printable, terminal_width
 
-    lines = str(value).split("\n")
+    lines = ("-" if value is None else str(value)).split("\n")
     return "\n".join(lines if terminal_width() is None else map(printable, lines))
 
 

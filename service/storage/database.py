@@ -127,14 +127,24 @@ class Database:
         async with self.transaction() as connection:
             return await schema.upgrade_schema(connection)
 
-    async def check_schema(self) -> None:
-        """Check that the schema has the revision that this version of loopgauge needs, or a newer one.
+    async def check_schema(self) -> str:
+        """Check that the schema has the revision that loopgauge needs, or a newer one, and return its revision.
 
         Raises:
             DatabaseError: the schema is missing, or its revision is too old.
         """
         async with self.transaction() as connection:
-            await schema.check_schema(connection)
+            return await schema.check_schema(connection)
+
+    async def server_version(self) -> str:
+        """The version of PostgreSQL, such as 15.8.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL cannot be reached.
+        """
+        async with self.transaction() as connection:
+            version: str = await connection.scalar(text("SELECT current_setting('server_version')"))
+            return version.split(maxsplit=1)[0]
 
 
 def _connector(url: str, timeout: float) -> _Connect:
@@ -152,6 +162,8 @@ def _connector(url: str, timeout: float) -> _Connect:
                     "synchronous_commit": "on",
                 },
             )
+        except TimeoutError as error:
+            raise TimeoutError(str(error) or f"no answer within {timeout:g} seconds") from error
         except ValueError as error:
             # Do not quote the driver's message: it may contain the password.
             raise DatabaseMisconfigured(

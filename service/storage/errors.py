@@ -46,15 +46,17 @@ _UNAVAILABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceE
 _REJECTED_CLASSES = ("22", "23", "54")
 _QUERY_CANCELED = "57014"
 _FORBIDDEN = "42501"
+# A table or a column does not exist.
+_OUTDATED = ("42P01", "42703")
+_LOCKED = "55P03"
 # Advice by SQLSTATE, for errors that an operator has to fix.
 _ADVICE = {
     "28P01": "check the user and the password in LOOPGAUGE_DATABASE_URL",
     "28000": "check the user and the password in LOOPGAUGE_DATABASE_URL",
     "3D000": "create this database, or name another one in LOOPGAUGE_DATABASE_URL",
     _FORBIDDEN: "grant the permission to the user in LOOPGAUGE_DATABASE_URL, or name another user",
-    "42P01": "run: loopgauge migrate",
-    "42703": "run: loopgauge migrate",
-    "55P03": "another session, such as a backup, holds a lock; retry when that session has finished",
+    **dict.fromkeys(_OUTDATED, "run: loopgauge migrate"),
+    _LOCKED: "another session, such as a backup, holds a lock; retry when that session has finished",
 }
 # These errors mean that no server listens on the port or socket, or that the host name does not resolve.
 _REFUSED = {errno.ECONNREFUSED, errno.ENOENT, socket.EAI_NONAME}
@@ -79,11 +81,26 @@ def translated_errors() -> Iterator[None]:
 
 
 def _unavailable(error: Exception) -> DatabaseUnavailable:
-    message = f"PostgreSQL is not available: {cause(error)}"
-    advice = _ADVICE.get(_sqlstate(error) or "")
-    if advice is not None:
-        return DatabaseUnprepared(f"{message}; {advice}")
+    state = _sqlstate(error) or ""
+    if state in _ADVICE:
+        return DatabaseUnprepared(f"{_fault(state)}: {cause(error)}; {_ADVICE[state]}")
+    message = f"PostgreSQL is not available: {_reason(error)}"
     return DatabaseAway(message) if _is_refused(error) else DatabaseUnavailable(message)
+
+
+def _fault(state: str) -> str:
+    """The fault of a PostgreSQL that answers."""
+    if state in _OUTDATED:
+        return "the schema is missing or too old"
+    return "a table is locked" if state == _LOCKED else "PostgreSQL refuses"
+
+
+def _reason(error: Exception) -> str:
+    # An "@" or a "/" in a password that is not encoded moves the end of the host.
+    doubt = (
+        " (is the password in LOOPGAUGE_DATABASE_URL percent-encoded?)" if isinstance(error, socket.gaierror) else ""
+    )
+    return f"{cause(error)}{doubt}"
 
 
 def _is_about_a_value(error: Exception) -> bool:

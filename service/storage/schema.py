@@ -32,8 +32,8 @@ async def upgrade_schema(connection: AsyncConnection) -> str:
     return _revisions()[-1]
 
 
-async def check_schema(connection: AsyncConnection) -> None:
-    """Check that the schema is at the newest revision that this release of loopgauge knows, or at a later revision.
+async def check_schema(connection: AsyncConnection) -> str:
+    """Return the schema's revision: the newest that this release of loopgauge knows, or a later one.
 
     A migration adds to the schema (expand), and removes only what the previous release no longer uses (contract). This
     release therefore works with the revision of the next release, although it does not know that revision.
@@ -45,6 +45,7 @@ async def check_schema(connection: AsyncConnection) -> None:
     if not _is_recent_enough(current):
         state = f"is at revision {current}" if current else "is missing"
         raise DatabaseError(f"the schema {state}, {_revisions()[-1]} is needed; run: loopgauge migrate")
+    return current
 
 
 def _migrations() -> Path:

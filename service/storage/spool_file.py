@@ -20,7 +20,7 @@ _OPEN_PAUSE_SECONDS = 0.1
 
 
 class SpoolUnavailable(Exception):
-    """The disk buffer cannot be used, for example because its disk is full or read-only. The message names the file."""
+    """The spool cannot be used, for example because its disk is full or read-only. The message names the file."""
 
 
 class SpoolFile:
@@ -82,7 +82,7 @@ class SpoolFile:
                 yield connection
             except (sqlite3.Error, OSError) as error:
                 self._close()
-                raise SpoolUnavailable(f"the disk buffer {self._path} cannot be used: {error}") from error
+                raise SpoolUnavailable(f"the spool {self._path} cannot be used: {error}") from error
 
     def check_space(self, size: int) -> None:
         """Check that the disk has space to write `size` bytes twice: to the write-ahead log and to the file.
@@ -91,8 +91,10 @@ class SpoolFile:
             SpoolUnavailable: the disk has less free space than twice `size` plus a reserve.
         """
         free = shutil.disk_usage(self._path.parent).free
-        if free < 2 * size + _SPARE_BYTES:
-            raise SpoolUnavailable(f"the disk buffer {self._path} is full: its disk has only {free} bytes left")
+        needed = 2 * size + _SPARE_BYTES
+        if free < needed:
+            space = f"{_mebibytes(free)} of its disk are free, {_mebibytes(needed)} are needed"
+            raise SpoolUnavailable(f"the spool {self._path} is full: {space}")
 
     def check_directory(self) -> None:
         """Check that the file's directory is writable. Create the directory if it is missing, but not the file.
@@ -103,9 +105,9 @@ class SpoolFile:
         try:
             _make_directory(self._path.parent)
         except OSError as error:
-            raise SpoolUnavailable(f"the disk buffer {self._path} cannot be used: {error}") from error
+            raise SpoolUnavailable(f"the spool {self._path} cannot be used: {error}") from error
         if not os.access(self._path.parent, os.W_OK):
-            raise SpoolUnavailable(f"the disk buffer {self._path} cannot be used: its directory is not writable")
+            raise SpoolUnavailable(f"the spool {self._path} cannot be used: its directory is not writable")
 
     def close(self) -> None:
         """Close the file."""
@@ -157,6 +159,10 @@ class SpoolFile:
             connection.close()
             raise
         return connection
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 1024**2:.1f} MiB"
 
 
 def _make_directory(directory: Path) -> None:

@@ -111,7 +111,7 @@ async def test_with_neither_database_nor_spool_the_process_is_not_ready_and_each
             # broken spool nevertheless.
             status, mode, checks = await _ready(client)
             assert (status, mode, checks["inbox"]) == (200, "inbox", "ok")
-            assert checks["spool"].startswith(f"the disk buffer {tmp_path / 'spool' / FILE} cannot be used: ")
+            assert checks["spool"].startswith(f"the spool {tmp_path / 'spool' / FILE} cannot be used: ")
             await line.cut()
             status, _, checks = await _ready(client)
             (tmp_path / "spool").unlink()
@@ -120,7 +120,7 @@ async def test_with_neither_database_nor_spool_the_process_is_not_ready_and_each
         await far.close()
     assert status == 503
     assert "PostgreSQL is not available" in checks["inbox"]
-    assert checks["spool"].startswith(f"the disk buffer {tmp_path / 'spool' / FILE} cannot be used: ")
+    assert checks["spool"].startswith(f"the spool {tmp_path / 'spool' / FILE} cannot be used: ")
     assert mended[:2] == (200, "spool")
 
 

@@ -12,7 +12,7 @@ from tests.support.road import api, bearer, is_problem
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 _READ = "LOOPGAUGE_API_TOKENS__READ"
-_READS = ["/scorecard", "/experiments", "/deliveries"]
+_READS = ["/scorecard", "/experiments", "/sources", "/deliveries"]
 _VOID = {"meta", "link"}
 
 
@@ -51,7 +51,7 @@ async def test_a_browser_gets_a_page_whose_links_open(database: Database) -> Non
         page = _Page(response.text)
         opened = {link: (await client.get(f"/{link}")).status_code for link in page.links}
     assert (response.status_code, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert set(opened) == {"docs", "metrics", "scorecard", "experiments", "deliveries", "readyz"}
+    assert set(opened) == {"docs", "metrics", "scorecard", "experiments", "sources", "deliveries", "readyz"}
     assert set(opened.values()) == {200}
     assert "Ready: loopgauge can store deliveries." in response.text
     assert "No source" not in response.text
@@ -111,7 +111,7 @@ async def test_a_link_that_needs_a_token_names_the_setting_of_the_token(database
     }
     assert {path for path, status in refused.items() if status == 401} == {"/metrics", *_READS}
     assert set(allowed.values()) == {200}
-    assert page.count(f"Needs the token of <code>{_READ}</code>") == 3
+    assert page.count(f"Needs the token of <code>{_READ}</code>") == 4
     assert "<pre>curl --header" in page
 
 
@@ -124,7 +124,7 @@ async def test_a_link_without_a_configured_token_is_closed(database: Database) -
         _READS, _READ
     )
     assert {path for path, status in refused.items() if status == 403} == set(_READS)
-    assert page.count(f"Closed until <code>{_READ}</code> is set") == 3
+    assert page.count(f"Closed until <code>{_READ}</code> is set") == 4
     assert "<pre>" not in page
 
 

@@ -1,17 +1,29 @@
 """`loopgauge check-config --database` connects to PostgreSQL, and checks its schema."""
 
 import json
+import re
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support.commands import invoke
+from tests.support.paths import REPOSITORY
 from tests.support.serving import UNREACHABLE
 
 
 def test_a_database_with_the_schema_has_no_faults(database_url: str) -> None:
     ended = invoke("check-config", "--database", "--json", DATABASE_URL=database_url)
-    assert (ended.returncode, json.loads(ended.stdout)["faults"]) == (0, [])
+    document = json.loads(ended.stdout)
+    newest = max(path.stem[:4] for path in (REPOSITORY / "migrations" / "versions").glob("0*.py"))
+    assert (ended.returncode, document["faults"], document["database"]["schema"]) == (0, [], newest)
+    assert re.fullmatch(r"\d+(\.\d+|\w+)", document["database"]["version"])
+    assert "postgres@" not in document["database"]["address"]
+
+
+def test_a_database_that_can_be_used_is_named_with_its_schema(database_url: str) -> None:
+    ended = invoke("check-config", "--database", DATABASE_URL=database_url)
+    line = ended.stdout.splitlines()[-2]
+    assert re.fullmatch(r"PostgreSQL \S+ at .+: reachable, schema \d{4} is up to date", line)
 
 
 def test_a_database_without_the_schema_is_a_fault(empty_database_url: str) -> None:
@@ -21,14 +33,25 @@ def test_a_database_without_the_schema_is_a_fault(empty_database_url: str) -> No
     assert "run: loopgauge migrate" in ended.stderr
 
 
-@pytest.mark.parametrize("change", [{"path": "/not_there"}, {}], ids=["no such database", "unreachable"])
-def test_a_database_that_cannot_be_used_is_a_fault(database_url: str, change: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"path": "/not_there"}, r"PostgreSQL refuses: .*; create this database, .*"),
+        ({}, r"PostgreSQL is not available: .*; check that PostgreSQL runs there"),
+        (
+            {"netloc": "loopgauge:p@ss@no.such.host.invalid"},
+            r"PostgreSQL is not available: .* \(is the password in LOOPGAUGE_DATABASE_URL percent-encoded\?\); .*",
+        ),
+    ],
+    ids=["no such database", "unreachable", "no such host"],
+)
+def test_a_database_that_cannot_be_used_is_a_fault(database_url: str, change: dict[str, str], message: str) -> None:
     url = urlsplit(database_url)._replace(**change).geturl() if change else UNREACHABLE
     ended = invoke("check-config", "--database", "--json", DATABASE_URL=url)
     document = json.loads(ended.stdout)
     [fault] = document["faults"]
     assert (ended.returncode, document["valid"], fault["setting"]) == (1, False, "LOOPGAUGE_DATABASE_URL")
-    assert fault["message"].startswith("PostgreSQL is not available: ")
+    assert re.fullmatch(message, fault["message"])
 
 
 def test_without_the_option_the_database_is_not_needed() -> None:

@@ -54,6 +54,7 @@ def test_deliveries_are_listed_and_shown(database_url: str) -> None:
     [delivery] = json.loads(invoke("deliveries", "list", "--json", DATABASE_URL=database_url).stdout)
     shown = invoke("deliveries", "show", delivery["id"], "--json", DATABASE_URL=database_url)
     assert json.loads(shown.stdout)["body"] == opened().body.decode()
+    assert "None" not in invoke("deliveries", "show", delivery["id"], DATABASE_URL=database_url).stdout
     none = invoke("deliveries", "list", "--verdict", "failed", DATABASE_URL=database_url)
     assert (none.returncode, none.stdout, none.stderr) == (0, "", "no deliveries\n")
     missing = invoke("deliveries", "show", _UNKNOWN, DATABASE_URL=database_url)

@@ -42,19 +42,25 @@ def test_migrate_without_a_database_fails_with_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "advice"),
+    ("change", "fault", "advice"),
     [
-        ({"path": "/not_there"}, "create this database, or name another one in LOOPGAUGE_DATABASE_URL"),
-        ({"path": "/template1"}, "run: loopgauge migrate"),
-        ({}, "check that PostgreSQL runs at LOOPGAUGE_DATABASE_URL"),
+        (
+            {"path": "/not_there"},
+            "PostgreSQL refuses",
+            "create this database, or name another one in LOOPGAUGE_DATABASE_URL",
+        ),
+        ({"path": "/template1"}, "the schema is missing or too old", "run: loopgauge migrate"),
+        ({}, "PostgreSQL is not available", "check that PostgreSQL runs at LOOPGAUGE_DATABASE_URL"),
     ],
     ids=["no such database", "not migrated", "unreachable"],
 )
-def test_an_unusable_database_is_reported_with_advice(database_url: str, change: dict[str, str], advice: str) -> None:
+def test_an_unusable_database_is_reported_with_advice(
+    database_url: str, change: dict[str, str], fault: str, advice: str
+) -> None:
     url = urlsplit(database_url)._replace(**change).geturl() if change else UNREACHABLE
     ended = invoke("deliveries", "list", "--json", DATABASE_URL=url)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith("loopgauge: PostgreSQL is not available: ")
+    assert ended.stderr.startswith(f"loopgauge: {fault}: ")
     assert ended.stderr.endswith(f"; {advice}\n")
     assert ended.stderr.count("\n") == 1
 

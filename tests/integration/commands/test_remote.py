@@ -104,6 +104,20 @@ def test_the_error_of_a_remote_service_reads_as_the_error_of_the_local_database(
     assert _remotely(service.url, *malformed).stderr == invoke(*malformed, DATABASE_URL=database_url).stderr
 
 
+def test_a_worker_refers_to_a_process_that_has_the_api(database_url: str, tmp_path: Path) -> None:
+    with serving(database_url, tmp_path, ROLE="worker") as worker:
+        ended = _remotely(worker.url, "sources")
+    expected = f"loopgauge: {worker.url} is a worker; give the address of a process of the role api or all\n"
+    assert (ended.returncode, ended.stderr) == (1, expected)
+
+
+def test_a_database_without_the_schema_is_reported_as_such(empty_database_url: str, tmp_path: Path) -> None:
+    with serving(empty_database_url, tmp_path, **TOKENS) as service:
+        ended = _remotely(service.url, "deliveries", "list")
+    assert ended.stderr.startswith("loopgauge: the schema is missing or too old: relation ")
+    assert "run: loopgauge migrate" in ended.stderr
+
+
 def test_a_token_is_read_from_a_file(service: Service, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("r3ad-t0ken\n")

@@ -275,9 +275,7 @@ async def test_with_neither_postgresql_nor_spool_the_refusal_names_both_causes(
     async with _receiving(far, Spool(tmp_path)) as receiver:
         await line.cut()
         for _ in range(2):
-            with pytest.raises(
-                DatabaseUnavailable, match=f"PostgreSQL is .*; the disk buffer {tmp_path / FILE} cannot be"
-            ):
+            with pytest.raises(DatabaseUnavailable, match=f"PostgreSQL is .*; the spool {tmp_path / FILE} cannot be"):
                 await receiver.store_all(_numbered(1))
         await line.mend()
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
-from service.storage.database import Database, abandon_after
-from service.storage.errors import DatabaseError, DatabaseRejected, DatabaseUnavailable
+from service.storage.database import Database, abandon_after, savepoint
+from service.storage.errors import DatabaseError, DatabaseRejected, DatabaseUnavailable, DatabaseUnprepared
 from tests.support.outage import line_to
 from tests.support.waiting import PATIENCE_SECONDS
 
@@ -25,6 +25,25 @@ async def test_a_missing_database_is_unavailable(database_url: str) -> None:
     with pytest.raises(DatabaseUnavailable, match="does not exist"):
         await database.check_writable()
     await database.close()
+
+
+async def test_a_server_that_does_not_answer_is_unavailable_after_a_time(database_url: str) -> None:
+    async with line_to(database_url) as line:
+        line.freeze()
+        database = Database(line.url, timeout=0.5)
+        with pytest.raises(DatabaseUnavailable, match=r"PostgreSQL is not available: no answer within 0\.5 seconds"):
+            await database.check_writable()
+        await database.close()
+
+
+async def test_a_missing_permission_is_refused_and_names_the_remedy(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("CREATE ROLE a_reader"))
+        await connection.execute(text("SET LOCAL ROLE a_reader"))
+        with pytest.raises(DatabaseUnprepared, match=r"PostgreSQL refuses: permission denied .*; grant the permission"):
+            async with savepoint(connection):
+                await connection.execute(text("SELECT * FROM deliveries"))
+        await connection.rollback()
 
 
 async def test_an_exhausted_pool_is_unavailable(database_url: str) -> None:

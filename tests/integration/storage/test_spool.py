@@ -293,7 +293,7 @@ print(json.dumps([full, unready, kept, again, [one.provider_id for one in spool.
 """
     full, unready, kept, again, all_kept = _answers(program, tmp_path)
     for refused in (full, unready):
-        assert refused.startswith(f"unavailable: the disk buffer {tmp_path / FILE} cannot be used: ")
+        assert refused.startswith(f"unavailable: the spool {tmp_path / FILE} cannot be used: ")
     assert kept == ["1"]
     assert (again, all_kept) == (2, ["1", "2", "3"])
 
@@ -325,11 +325,11 @@ print(json.dumps([*answers, [one.provider_id for one in spool.read_oldest(10)]])
         full, unready, fresh, again, all_kept = _answers(program, directory)
     finally:
         shutil.rmtree(directory)
-    assert full.startswith(f"unavailable: the disk buffer {directory / FILE} cannot be used: ")
+    assert full.startswith(f"unavailable: the spool {directory / FILE} cannot be used: ")
     assert "readonly" in full
     assert unready == full
     assert fresh == (
-        f"unavailable: the disk buffer {directory / 'more' / FILE} cannot be used: "
+        f"unavailable: the spool {directory / 'more' / FILE} cannot be used: "
         f"[Errno 13] Permission denied: '{directory / 'more'}'"
     )
     assert (again, all_kept) == (1, ["1", "2"])
@@ -340,7 +340,7 @@ def test_a_nearly_full_disk_is_not_written_to(spool: Spool, tmp_path: Path, monk
     with monkeypatch.context() as nearly_full:
         nearly_full.setattr("service.storage.spool_file._SPARE_BYTES", 1 << 60)
         for use in (lambda: spool.add([_numbered(2)]), spool.check_writable):
-            with pytest.raises(SpoolUnavailable, match=f"the disk buffer {_file(tmp_path)} is full: its disk has only"):
+            with pytest.raises(SpoolUnavailable, match=f"the spool {_file(tmp_path)} is full: .* MiB of its disk"):
                 use()
         assert spool.read_oldest(10) == [_numbered(1)]
         spool.remove([_numbered(1).id])
@@ -374,9 +374,7 @@ print(json.dumps([kept, full, unready, moved, again]))
     assert moved == kept
     assert again == 1
     for refused in (full, unready):
-        assert refused.startswith(
-            f"unavailable: the disk buffer {tmp_path / 'spool' / FILE} is full: its disk has only"
-        )
+        assert refused.startswith(f"unavailable: the spool {tmp_path / 'spool' / FILE} is full: ")
 
 
 def test_the_file_shrinks_when_no_delivery_waits(spool: Spool, tmp_path: Path) -> None:
