@@ -8,7 +8,7 @@ from service.lifecycle.aliases import Aliases
 from service.lifecycle.declarations import declarations_in, value_of
 from service.lifecycle.errors import AmbiguousReference, Candidate, UnknownSubject
 from service.lifecycle.nearest import suggest
-from service.lifecycle.readings import Reading, abbreviated_hash
+from service.lifecycle.readings import Reading, abbreviated_hash, unwrap
 from service.lifecycle.references import Ref, experiment_id, split_project
 from service.providers import REFERENCES
 from service.storage import aliases, events, experiments, subjects
@@ -60,7 +60,7 @@ async def find_in(connection: Connection, named: str, *, is_new: bool = False) -
 def experiment_named(named: str) -> UUID | None:
     """The id of an experiment, if the text is an id."""
     try:
-        return UUID(named.strip())
+        return UUID(unwrap(named.strip()))
     except ValueError:
         return None
 

@@ -58,6 +58,8 @@ WRITE = {"authorization": "Bearer wr1te-t0ken"}
         "acme/app#45",
         "GitHub:Acme/App#45",
         "36aeaa1b-75b3-55d0-a416-c9a9e568c6e1",
+        "`36AEAA1B-75b3-55d0-a416-c9a9e568c6e1`.",
+        "[Cache (answers)](https://github.com/acme/app/issues/45#issuecomment-1).",
     ],
 )
 async def test_an_experiment_is_found_by_what_people_have_at_hand(database: Database, named: str) -> None:
