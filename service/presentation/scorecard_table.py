@@ -53,6 +53,11 @@ def table(card: Scorecard, width: int) -> str:
     return "\n".join(_Table(card, min(max(width, 80), _WIDEST)).lines())
 
 
+def _printable(team: str) -> str:
+    # A label names the team, and may contain control characters, which would command the terminal.
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in team)
+
+
 class _Table:
     def __init__(self, card: Scorecard, width: int) -> None:
         self._card = card
@@ -60,7 +65,7 @@ class _Table:
 
     def lines(self) -> Lines:
         card = self._card
-        name = _TEAMS.get(card.team, card.team)
+        name = _TEAMS.get(card.team, _printable(card.team))
         until = card.taken_at.strftime("%Y-%m-%d %H:%M UTC")
         yield f"{click.style(name, bold=True)}, {card.window} up to {until}"
         if not card.teams:
@@ -142,7 +147,7 @@ class _Table:
         yield from self._dimmed(
             f"n: the number of experiments behind a value; was: the value {self._card.window} earlier."
         )
-        others = [team for team in self._card.teams if team != self._card.team]
+        others = [_printable(team) for team in self._card.teams if team != self._card.team]
         if others and self._card.team == ORGANISATION:
             named = others[0] if len(others) == 1 else f"with one of {', '.join(others)}"
             yield from self._dimmed(f"For a single team, add --team {named}.")

@@ -96,6 +96,15 @@ def test_the_advice_about_a_single_team_names_it() -> None:
     assert "For a single team, add --team search." in click.unstyle(shown).splitlines()
 
 
+def test_the_name_of_a_team_does_not_control_the_terminal() -> None:
+    evil = "a\x1b]0;b\x07\x9b2J\u202e"
+    organisation = table(example().model_copy(update={"teams": ("search", evil)}), 80)
+    of_team = table(example().model_copy(update={"team": evil}), 80)
+    for shown in (organisation, of_team):
+        assert click.unstyle(shown).replace("\n", "").isprintable()
+        assert "a\ufffd]0;b\ufffd\ufffd2J\ufffd" in shown
+
+
 def test_a_number_of_experiments_names_its_population_and_has_no_sample_size() -> None:
     shown = table(example(), 80)
     assert line(shown, "biggest group") == "biggest group intelligent"
