@@ -23,7 +23,7 @@ class Offered:
 
     Attributes:
         acknowledged: the deliveries that got a 2xx.
-        others: the number of requests that got another status or no response, by status or error.
+        others: the number of requests that got another status or no response, by response or error.
         not_taken: the number of requests that were not sent because every connection was busy.
         slowest: the longest time that an answer took, in seconds.
     """
@@ -105,7 +105,7 @@ async def _sender(
         try:
             async with asyncio.timeout(answer_seconds):
                 connection = connection or await _Connection.open(port)
-                status = await connection.post(one)
+                status, body = await connection.post(one)
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             offered.others[type(error).__name__] += 1
             if connection is not None:
@@ -116,7 +116,7 @@ async def _sender(
             if status == 202:
                 offered.acknowledged.append(one)
             else:
-                offered.others[str(status)] += 1
+                offered.others[f"{status} {body.decode()}"] += 1
         idle[0] += 1
     if connection is not None:
         connection.close()
@@ -131,14 +131,14 @@ class _Connection:
     async def open(cls, port: int) -> "_Connection":
         return cls(*await asyncio.open_connection(_HOST, port))
 
-    async def post(self, one: Posting) -> int:
-        """Post a request, and return the status of the response."""
+    async def post(self, one: Posting) -> tuple[int, bytes]:
+        """Post a request, and return the status and the body of the response."""
         self.writer.write(_head(one, len(one.body)) + one.body)
         await self.writer.drain()
         head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.partition(b"content-length:")[2].split()[0])
-        await self.reader.readexactly(length)
-        return int(head.split()[1])
+        body = await self.reader.readexactly(length)
+        return int(head.split()[1]), body
 
     def close(self) -> None:
         self.writer.close()
