@@ -35,8 +35,7 @@ def _until(expected: str, read: Callable[[], str]) -> str:
 
 
 def test_the_walkthrough_of_a_failure_works(database_url: str, tmp_path: Path) -> None:
-    tokens = {"API_TOKENS__WRITE": "change-me-as-well"}
-    with serving(database_url, tmp_path, SOURCES__GITHUB__SECRET="change-me", **tokens) as service:
+    with serving(database_url, tmp_path, SOURCES__GITHUB__SECRET="change-me") as service:
 
         def at_the_service(script: str) -> str:
             return script.replace("http://127.0.0.1:8080", service.url)
@@ -68,9 +67,7 @@ def test_the_walkthrough_of_a_failure_works(database_url: str, tmp_path: Path) -
         shown = 'loopgauge_failures{category="intelligent",team="search",window="7d"} 1.0'
         _until(shown, lambda: service.get("/metrics").text)
         assert "biggest group intelligent" in scorecard()
-        by_api = at_the_service(_examples("a classification by the API"))
-        answers = [json.loads(_run(by_api, LOOPGAUGE_API_TOKENS__WRITE=tokens["API_TOKENS__WRITE"])) for _ in range(2)]
-        assert [one["status"] for one in answers] == ["stored", "duplicate"]
+        assert "recorded for github:acme/app#2: shared" in run_example("sharing by a command")
         _until("learnings shared 1", scorecard)
         assert "biggest group intelligent" in scorecard()
-        assert "category intelligent, by API" in explained()
+        assert "https://wiki.example.com/clicks, by " in explained()
