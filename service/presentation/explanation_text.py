@@ -24,6 +24,7 @@ from service.presentation.timeline import Step, StepAnswer
 _NARROWEST, _WIDEST = 80, 100
 _LONGEST_TITLE = 240
 _LONGEST_VALUE = 120
+_MOST_REFUSED = 10
 _INDENT = "  "
 # Unicode Standard, annex 11: East Asian wide and full-width characters, emoji among them.
 _WIDE = "WF"
@@ -68,7 +69,7 @@ def explanation_text(shown: ExplanationAnswer, width: int, *, events: bool = Fal
         _head(shown),
         _section("timeline (UTC)", map(_Line, _timeline(shown.timeline, width - len(_INDENT)))),
         _section("in force", chain.from_iterable(_field(one) for one in shown.in_force if one.field != _SHOWN_ABOVE)),
-        _section("without effect", chain.from_iterable(map(_refused, shown.refused))),
+        _section("without effect", _all_refused(shown.refused, _MOST_REFUSED if not events else len(shown.refused))),
         _section(_metrics_title(shown), (_Line(line, 6) for line in metric_lines(shown, width - len(_INDENT)))),
         _section("not counted", (_Line(reason, 4) for reason in shown.not_counted)),
         (_Line(line, 6) for line in event_lines(shown)) if events else _more(shown),
@@ -178,6 +179,14 @@ def _field(field: FieldAnswer) -> Lines:
     yield _Line(f"{name}  {_value(field.value)}{said}{since}{remark}", hang)
     for other in field.overrules:
         yield _Line(f"{'':8}  overrules {_value(other.value)}, {other.said_by.words}", hang)
+
+
+def _all_refused(refused: Sequence[RefusedAnswer], most: int) -> Lines:
+    """The latest of the commands and labels without effect."""
+    earlier = max(len(refused) - most, 0)
+    if earlier:
+        yield _Line(f"{earlier} earlier: --events shows {'it' if earlier == 1 else 'them'}", dim=True)
+    yield from chain.from_iterable(map(_refused, refused[earlier:]))
 
 
 def _refused(one: RefusedAnswer) -> Lines:

@@ -232,3 +232,14 @@ async def test_a_title_can_neither_command_the_terminal_nor_fill_it(database: Da
 def columns(line: str) -> int:
     """The number of columns of a terminal that a line takes."""
     return sum(2 if east_asian_width(char) in "WF" else 1 for char in line)
+
+
+async def test_the_text_shows_the_latest_commands_without_effect_and_the_events_show_all(database: Database) -> None:
+    wrong = [ISSUE.commented("/experiment strat", at(3) + number * DAY / 24) for number in range(12)]
+    await deliver(database, ISSUE.opened(), *wrong)
+    shown = await answer(database)
+    assert section(text(shown), "without effect")[0] == "  2 earlier: --events shows them"
+    assert text(shown).count("did you mean start?") == 10
+    complete = section(text(shown, events=True), "without effect")
+    assert complete[0].startswith("  2026-03-03 09:00  comment on ")
+    assert "\n".join(complete).count("did you mean start?") == 12
