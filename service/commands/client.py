@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
 import msgspec
@@ -34,6 +34,7 @@ _LOCAL_URL = "http://localhost"
 _NO_ROUTE = ("urn:loopgauge:problem:not-found", "urn:loopgauge:problem:method-not-allowed")
 _OF_GATEWAYS = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 _UNAVAILABLE = "urn:loopgauge:problem:database-unavailable"
+_ASK_A_SERVICE = f"to ask a running service, set {URL_VARIABLE}, for example to http://127.0.0.1:8080"
 _UPGRADE = "the service is probably older than this command: use the version of the service"
 
 
@@ -74,11 +75,13 @@ class Client:
     Args:
         http: sends the requests.
         url: the address of the remote service; empty for the local database.
+        database: the local database in words; empty for a remote service.
     """
 
-    def __init__(self, http: httpx.AsyncClient, url: str = "") -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str = "", database: str = "") -> None:
         self._http = http
         self._url = url
+        self._database = database
 
     async def get(self, path: str, **parameters: Any) -> bytes:
         """Request a JSON document. A parameter that is None is left out.
@@ -157,6 +160,8 @@ class Client:
                 f"{self._url} does not answer as loopgauge does: {asked} is answered {answer}; "
                 f"{advice} --url or {URL_VARIABLE}"
             )
+        if problem.type in _NO_ROUTE and (path := urlsplit(self._url).path):
+            return f"{self._url} has no {asked}; give --url or {URL_VARIABLE} without the path {path}, unless a proxy adds it"
         if problem.type in _NO_ROUTE:
             return f"{self._url} has no {asked}; {_UPGRADE}"
         refusal = "; ".join(filter(None, (_sentence(problem, status), self._remedy(response, right))))
@@ -164,7 +169,8 @@ class Client:
 
     def _remedy(self, response: httpx.Response, right: Right) -> str:
         if not self._url:
-            return ""
+            absent = b"othing is stored" in response.content and b"not an experiment" not in response.content
+            return f"this command looked in {self._database}; {_ASK_A_SERVICE}" if absent else ""
         match response.status_code:
             case HTTPStatus.UNAUTHORIZED:
                 tokens = "admin token" if right == "admin" else f"{right} token or the admin token"
@@ -211,7 +217,16 @@ async def open_local(settings: "Settings", rules: "Rules") -> AsyncIterator[Clie
     from service.local_api import open_local_api
 
     async with open_local_api(settings, rules) as local, _in_process(local) as http:
-        yield Client(http)
+        yield Client(http, database=_in_words(settings))
+
+
+def _in_words(settings: "Settings") -> str:
+    """The database that the settings name, without its user and password."""
+    if settings.database_url is None:
+        return f"the embedded database in {settings.data_dir}"
+    parts = urlsplit(settings.database_url.get_secret_value())
+    host = parts.hostname or next(iter(parse_qs(parts.query).get("host", ())), "localhost")
+    return f"the database {parts.path.lstrip('/')} at {host}"
 
 
 def _in_process(local: "LocalApi") -> httpx.AsyncClient:
@@ -295,6 +310,8 @@ def _unanswered(url: str, error: Exception) -> str:
                 f"the certificate of {url} is not trusted: {cause.verify_message}; "
                 "name the file of your certificate authority in SSL_CERT_FILE"
             )
+    if any("WRONG_VERSION_NUMBER" in str(cause) for cause in causes):
+        return f"{url} does not speak https; try http{url.removeprefix('https')}"
     reason = next((cause.strerror for cause in reversed(causes) if isinstance(cause, OSError) and cause.strerror), "")
     return f"cannot reach {url}: {reason or error}; check that the service runs there, and --url or {URL_VARIABLE}"
 

@@ -15,10 +15,11 @@ from service.commands.options import AS_JSON, TIME, OneOf, in_utc
 if TYPE_CHECKING:
     from service.commands.client import Client
     from service.commands.listing import Pages
-    from service.presentation.deliveries import DeliveryAnswer, RetryAnswer
+    from service.presentation.deliveries import DeliveryAnswer, RetryAnswer, WholeDelivery
 
 _PAGE = 500  # the largest batch of the API
 _NEEDS_ADMIN = "shown only with the admin token"
+_DELETED = "deleted: the delivery is older than LOOPGAUGE_RAW_RETENTION"
 
 
 @click.group(cls=HelpGroup)
@@ -125,14 +126,17 @@ def _nothing(filters: Mapping[str, Any]) -> str:
 
 @deliveries.command("show")
 @click.argument("delivery", type=click.UUID)
+@click.option("--body", "only_body", is_flag=True, help="Print only the body, as the source sent it.")
 @takes_address
 @AS_JSON
-def show_delivery(delivery: UUID, address: Address, as_json: bool) -> None:
+def show_delivery(delivery: UUID, only_body: bool, address: Address, as_json: bool) -> None:
     """Show a delivery with its headers and body."""
-    run_with_client(address, lambda client: _show_delivery(client, delivery, as_json=as_json))
+    if only_body and as_json:
+        raise click.UsageError("give either --body or --json")
+    run_with_client(address, lambda client: _show_delivery(client, delivery, only_body=only_body, as_json=as_json))
 
 
-async def _show_delivery(client: "Client", delivery: UUID, *, as_json: bool) -> None:
+async def _show_delivery(client: "Client", delivery: UUID, *, only_body: bool, as_json: bool) -> None:
     from service.commands.client import indented
     from service.presentation.deliveries import WholeDelivery
 
@@ -141,13 +145,44 @@ async def _show_delivery(client: "Client", delivery: UUID, *, as_json: bool) -> 
         click.echo(indented(document))
         return
     shown = client.decode(document, WholeDelivery)
-    values = shown.model_dump(mode="json", exclude={"body_base64"} if shown.body_base64 is None else set())
-    if shown.headers is None:
-        values |= {"headers": _NEEDS_ADMIN, "body": _NEEDS_ADMIN}
-    elif shown.body is None and shown.body_base64 is None:
-        values["body"] = "deleted: the delivery is older than LOOPGAUGE_RAW_RETENTION"
-    for name, value in values.items():
-        click.echo(f"{name:15} {_shown(value)}")
+    if only_body:
+        _print_body(shown)
+        return
+    for name, value in _values(shown):
+        click.echo(f"{name:15} {_shown(value)}".rstrip())
+
+
+def _print_body(shown: "WholeDelivery") -> None:
+    """Print the body of a delivery, byte by byte unless the output is a terminal.
+
+    Raises:
+        CommandFailed: the answer has no body.
+    """
+    from base64 import b64decode
+
+    from service.commands.running import CommandFailed
+
+    if shown.body_base64 is not None:
+        click.echo(b64decode(shown.body_base64), nl=False)
+    elif shown.body is not None:
+        click.echo(_shown(shown.body), nl=False)
+    else:
+        raise CommandFailed(f"the body of {shown.id} is {_NEEDS_ADMIN if shown.headers is None else _DELETED}")
+
+
+def _values(shown: "WholeDelivery") -> Iterator[tuple[str, object]]:
+    """The values of a delivery by name. A header has a line of its own."""
+    plain = shown.model_dump(mode="json", exclude={"headers", "body", "body_base64"})
+    for name, value in plain.items():
+        yield "status" if name == "verdict" else name, "-" if value is None else value
+    lines = [_NEEDS_ADMIN] if shown.headers is None else [f"{key}: {value}" for key, value in shown.headers.items()]
+    yield from (("" if place else "headers", line) for place, line in enumerate(lines))
+    if shown.body_base64 is not None:
+        yield "body_base64", shown.body_base64
+    elif shown.body is not None:
+        yield "body", shown.body
+    else:
+        yield "body", _NEEDS_ADMIN if shown.headers is None else _DELETED
 
 
 def _shown(value: object) -> str:

@@ -1,6 +1,7 @@
 """`loopgauge rules`."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -121,13 +122,38 @@ def _interpretation(interpretation: "Interpretation", near: "Sequence[NearMiss]"
 
 
 def _in_lines(shown: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{shown['verdict']}: {shown['reason']}"
-    for group in ("events", "links", "renamed"):
-        for members in shown[group]:
-            pairs = " ".join(f"{name}={value}" for name, value in members.items())
-            yield f"  {group.removesuffix('s'):7} {pairs}"
+    yield f"{shown['verdict']}: {shown['reason']}{_missing_header(shown['reason'])}"
+    for event in shown["events"]:
+        yield f"  would state about {event['subject']}: {_stated(event)} (rule `{event['rule']}`)"
+    for link in shown["links"]:
+        yield f"  would count {link['evidence']} as evidence for {', '.join(link['serves'])}, by {link['channel']}"
+    for alias in shown["renamed"]:
+        yield f"  would rename {alias['old']} to {alias['new']}"
     for near in shown["nearest"]:
         yield f"  nearest the rule `{near['rule']}` matches all but {' and '.join(map(_in_words, near['unmet']))}"
+
+
+def _missing_header(reason: str) -> str:
+    """The option that adds the header that a reason names."""
+    missing = re.fullmatch(r"header (\S+) is missing", reason)
+    return f"; give --header '{missing[1]}: {_EXAMPLES.get(missing[1], 'VALUE')}'" if missing else ""
+
+
+_EXAMPLES: Mapping[str, str] = {"X-GitHub-Event": "issues"}
+
+
+def _stated(event: Mapping[str, Any]) -> str:
+    """An event in words, such as `outcome failed, by label outcome:failed`."""
+    match event["kind"]:
+        case "declared" | "withdrawn":
+            by = f"{event['channel']} {event.get('label', '')}".strip()
+            taken_back = "no longer " if event["kind"] == "withdrawn" else ""
+            return f"{taken_back}{event['field']} {event['value'] or '(nothing)'}, by {by}"
+        case "refused":
+            return f"a refusal: {event['reason']}"
+        case kind:
+            values = [f"{name} {event[name]}" for name in ("outcome", "result") if name in event]
+            return ", ".join([kind, *values])
 
 
 def _in_words(unmet: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
@@ -203,3 +204,22 @@ def test_a_list_that_is_cut_says_how_to_list_all(database_url: str) -> None:
             assert invoke("deliveries", "list", *options, *form, DATABASE_URL=database_url).stderr == cut
     assert invoke("deliveries", "list", "--since", "yesterday", DATABASE_URL=database_url).stdout == ""
     assert invoke("deliveries", "list", "--since", "3650d", DATABASE_URL=database_url).stdout
+
+
+def test_the_body_of_a_delivery_can_be_tried_with_other_rules(database_url: str, tmp_path: Path) -> None:
+    in_database(database_url, lambda database: deliver(database, opened()))
+    [listed] = json.loads(invoke("deliveries", "list", "--json", DATABASE_URL=database_url).stdout)
+    shown = invoke("deliveries", "show", listed["id"], DATABASE_URL=database_url).stdout.splitlines()
+    assert "status          counted" in shown
+    assert any(line.endswith(" x-github-event: issues") for line in shown)
+    body = invoke("deliveries", "show", listed["id"], "--body", DATABASE_URL=database_url).stdout
+    assert body == opened().body.decode()
+    (tmp_path / "body.json").write_text(body)
+    headers = ("--source", "github", "--header", "X-GitHub-Event: issues")
+    assert invoke("rules", "try", *headers, str(tmp_path / "body.json")).returncode == 0
+    _execute(database_url, "UPDATE deliveries SET body = NULL")
+    gone = invoke("deliveries", "show", listed["id"], "--body", DATABASE_URL=database_url)
+    assert (gone.returncode, gone.stdout) == (1, "")
+    assert "LOOPGAUGE_RAW_RETENTION" in gone.stderr
+    both = invoke("deliveries", "show", listed["id"], "--body", "--json", DATABASE_URL=database_url)
+    assert (both.returncode, "give either --body or --json" in both.stderr) == (2, True)

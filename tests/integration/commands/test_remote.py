@@ -99,7 +99,11 @@ def test_the_error_of_a_remote_service_reads_as_the_error_of_the_local_database(
     service: Service, database_url: str
 ) -> None:
     unknown = ("explain", "github:acme/app#1")
-    assert _remotely(service.url, *unknown).stderr == invoke(*unknown, DATABASE_URL=database_url).stderr
+    local = invoke(*unknown, DATABASE_URL=database_url).stderr
+    remark = "; this command looked in the database "
+    assert _remotely(service.url, *unknown).stderr.rstrip("\n") == local.partition(remark)[0]
+    assert "; to ask a running service, set LOOPGAUGE_URL" in local.partition(remark)[2]
+    assert "postgres@" not in local
     malformed = ("explain", "number one")
     assert _remotely(service.url, *malformed).stderr == invoke(*malformed, DATABASE_URL=database_url).stderr
 

@@ -138,6 +138,22 @@ def test_trying_a_delivery_that_counts_prints_its_events_and_the_reason(tmp_path
     assert shown["nearest"] == []
 
 
+def test_trying_a_delivery_prints_in_words_what_it_would_state(tmp_path: Path) -> None:
+    tried = _try(tmp_path, labels=("experiment", "outcome:failed"))
+    lines = tried.stdout.splitlines()
+    about = "  would state about github:acme/app#45: "
+    assert any(line.startswith(f"{about}outcome failed, by label outcome:failed (rule `") for line in lines)
+    assert f"{about}proposed (rule `proposed by creation`)" in lines
+    assert "=" not in "".join(line for line in lines[1:] if "url" not in line)
+
+
+def test_a_missing_header_is_answered_with_the_option_that_adds_it(tmp_path: Path) -> None:
+    body = tmp_path / "body.json"
+    body.write_text("{}")
+    tried = invoke("rules", "try", "--source", "github", str(body))
+    assert tried.stdout.startswith("failed: header X-GitHub-Event is missing; give --header 'X-GitHub-Event: issues'")
+
+
 def test_trying_a_delivery_that_does_not_count_prints_the_nearest_rule_and_exits_with_1(tmp_path: Path) -> None:
     tried = _try(tmp_path)
     assert tried.returncode == 1
@@ -150,7 +166,7 @@ def test_a_title_does_not_control_the_terminal(tmp_path: Path) -> None:
     body = tmp_path / "body.json"
     body.write_bytes(Issue(title="a\x9b2J\x1b]0;b\x07\u202e", created_at=at(2)).opened().body)
     tried = invoke("rules", "try", "--source", "github", "--header", "X-GitHub-Event: issues", str(body))
-    assert "value=a" in tried.stdout
+    assert "title a" in tried.stdout
     assert tried.stdout.replace("\n", "").isprintable()
 
 
