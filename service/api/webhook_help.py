@@ -82,10 +82,12 @@ class Address:
     Attributes:
         source: the name of its source.
         provider: the name of the source's provider; None if the source is not configured.
+        nearest: the configured source that is probably meant; empty if none is near.
     """
 
     source: str
     provider: str | None
+    nearest: str = ""
 
     @property
     def setting(self) -> str:
@@ -94,7 +96,11 @@ class Address:
 
     def unknown(self) -> UnknownSource:
         """The error if the source is not configured."""
-        return UnknownSource(f"no source {self.source!r} is configured; set {self.setting}")
+        return UnknownSource(f"no source {self.source!r} is configured; {self.hint()}set {self.setting}")
+
+    def hint(self) -> str:
+        """The question for the source that is probably meant, followed by a space; empty if none is near."""
+        return f"did you mean /webhooks/{self.nearest}? If not, " if self.nearest else ""
 
 
 def answer_visit(request: Request, address: Address) -> Response:
@@ -113,7 +119,8 @@ def answer_visit(request: Request, address: Address) -> Response:
 def _unknown(address: Address, *, as_page: bool) -> Response:
     if not as_page:
         return problem_for(address.unknown())
-    message = f"No source {address.source} is configured. Set {address.setting}, and restart loopgauge."
+    hint = f"Did you mean /webhooks/{address.nearest}? If not, set" if address.nearest else "Set"
+    message = f"No source {address.source} is configured. {hint} {address.setting}, and restart loopgauge."
     return _page(WebhookHelp(source=address.source, message=message), HTTPStatus.NOT_FOUND)
 
 

@@ -35,6 +35,7 @@ from service.api.refused_requests import RefusedRequests
 from service.api.webhook_help import Address, answer_visit, describe_visit
 from service.deliveries.delivery import Delivery, Source, source_name
 from service.deliveries.signatures import SecurityScheme, SignatureRefused
+from service.lifecycle.nearest import suggest
 from service.pipeline.receive import DeliveryWriter, Stored
 from service.providers import PROVIDERS
 from service.storage.errors import DatabaseMisconfigured, DatabaseUnavailable
@@ -203,7 +204,7 @@ class WebhookEndpoint:
 
     def _address(self, name: str) -> Address:
         source = self._sources.get(name)
-        return Address(name, source.provider.name if source else None)
+        return Address(name, source.provider.name if source else None, "" if source else suggest(name, self._sources))
 
     async def _accept(self, name: str, scope: Scope, receive: Receive) -> tuple[Delivery, Stored]:
         source = self._sources.get(name)

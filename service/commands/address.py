@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 URL_VARIABLE = "LOOPGAUGE_URL"
 TOKEN_VARIABLE = "LOOPGAUGE_TOKEN"  # noqa: S105 - the name of a variable
 _FILE = "@"
+_HOST_AND_PORT = re.compile(r"[A-Za-z0-9.-]+:[0-9]{1,5}/?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ def _check_url(_context: click.Context, _option: click.Parameter, given: str | N
     except ValueError:
         named = None
     if not named or not written.isprintable() or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
-        raise click.BadParameter("expected an address such as https://loopgauge.example.com")
+        hint = f"; did you mean http://{written}?" if _HOST_AND_PORT.fullmatch(written) else ""
+        raise click.BadParameter(f"expected an address such as https://loopgauge.example.com{hint}")
     if parts.username or parts.password:
         # Errors show the address.
         raise click.BadParameter("expected an address without a user and a password; give a token with --token")

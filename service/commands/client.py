@@ -161,7 +161,8 @@ class Client:
                 f"{advice} --url or {URL_VARIABLE}"
             )
         if problem.type in _NO_ROUTE and (path := urlsplit(self._url).path):
-            return f"{self._url} has no {asked}; give --url or {URL_VARIABLE} without the path {path}, unless a proxy adds it"
+            remedy = f"give --url or {URL_VARIABLE} without the path {path}, unless a proxy adds it"
+            return f"{self._url} has no {asked}; {remedy}"
         if problem.type in _NO_ROUTE:
             return f"{self._url} has no {asked}; {_UPGRADE}"
         refusal = "; ".join(filter(None, (_sentence(problem, status), self._remedy(response, right))))

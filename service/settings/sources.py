@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidatorFunctionWrapHandler
 
 from service.deliveries.delivery import source_name
-from service.lifecycle.nearest import did_you_mean
+from service.lifecycle.nearest import did_you_mean, suggest
 from service.providers import PROVIDERS
 from service.rules.validation import MISSING, Found, refusal
 from service.settings.faults import NESTING, explain, variable_of
@@ -52,7 +52,10 @@ def _find_unknown(written: str, source: object) -> Iterator[Found]:
     stated = source.get("provider") if isinstance(source, dict) else None
     provider = str(stated or name).lower()
     # Pydantic reports a provider that is not a text.
-    if provider not in PROVIDERS and isinstance(stated, str | None):
+    if provider not in PROVIDERS and not stated and (similar := suggest(name, PROVIDERS)):
+        rename, stated_in = (variable_of(["sources", *path]) for path in ((similar, "secret"), (name, "provider")))
+        yield (name, "secret"), f"no provider is named {name}; rename it to {rename}, or set {stated_in}"
+    elif provider not in PROVIDERS and isinstance(stated, str | None):
         expected = f"expected one of {', '.join(sorted(PROVIDERS))}, got {provider!r}"
         yield (name, "provider"), "; ".join(filter(None, (expected, did_you_mean(provider, PROVIDERS))))
 

@@ -303,7 +303,7 @@ def test_every_fault_is_reported_at_once(monkeypatch: pytest.MonkeyPatch, tmp_pa
         "LOOPGAUGE_FORGOTTEN_AFTER",
         "LOOPGAUGE_PORT",
         "LOOPGAUGE_ROLE",
-        "LOOPGAUGE_SOURCES__GITHIB__PROVIDER",
+        "LOOPGAUGE_SOURCES__GITHIB__SECRET",
         "LOOPGAUGE_SOURCES__GITHUB__SECRT",
         "LOOPGAUGE_SOURCES__JIRA__SECRET",
         "LOOPGAUGE_THRESHOLDS",

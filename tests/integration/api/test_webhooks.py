@@ -97,6 +97,15 @@ async def test_an_unknown_source_is_not_found(database: Database, source: str) -
     assert await read_deliveries(database) == []
 
 
+async def test_a_misspelt_source_is_answered_with_the_nearest_one(database: Database) -> None:
+    async with api(database) as client:
+        response = await post(client, REQUEST, "gihub")
+        page = await client.get("/webhooks/gihub", headers={"accept": "text/html"})
+    assert is_problem(response, 404, "unknown-source")
+    assert "did you mean /webhooks/github?" in response.json()["detail"]
+    assert "Did you mean /webhooks/github?" in page.text
+
+
 async def test_a_source_may_be_written_with_hyphens_and_capitals(database: Database) -> None:
     sources = {"git_hub_eu": {"provider": "github", "secret": SECRET}}
     async with api(database, sources=sources) as client:

@@ -137,6 +137,7 @@ def test_a_token_is_read_from_a_file(service: Service, tmp_path: Path) -> None:
     [
         (["--token", "s3cret"], "--token requires --url or LOOPGAUGE_URL"),
         (["--url", "loopgauge.example.com"], "expected an address such as https://loopgauge.example.com"),
+        (["--url", "127.0.0.1:9303"], "did you mean http://127.0.0.1:9303?"),
         (["--url", "https://loopgauge.example.com/a\nb"], "expected an address such as https://loopgauge.example.com"),
         (["--url", "https://me:s3cret@loopgauge.example.com"], "expected an address without a user and a password"),
     ],
@@ -147,6 +148,15 @@ def test_wrong_addresses_are_refused_without_showing_a_secret(options: list[str]
     assert (ended.returncode, ended.stdout) == (2, "")
     assert error in ended.stderr
     assert "s3cret" not in ended.stderr
+
+
+def test_an_address_with_a_path_or_the_wrong_scheme_is_refused_with_the_remedy(service: Service) -> None:
+    with_path = _remotely(f"{service.url}/api", "deliveries", "list")
+    assert with_path.stderr.startswith(f"loopgauge: {service.url}/api has no GET /api/deliveries; ")
+    assert "LOOPGAUGE_URL without the path /api, unless a proxy adds it" in with_path.stderr
+    over_tls = _remotely(service.url.replace("http", "https"), "deliveries", "list")
+    assert over_tls.stderr.startswith("loopgauge: https://")
+    assert over_tls.stderr.endswith(f" does not speak https; try {service.url}\n")
 
 
 @pytest.mark.parametrize("token", ["s3cret\nline", "s3cret\x00"])
