@@ -38,7 +38,8 @@ class RefusedRequests:
         logged = self._logged.get(source)
         if logged is None or at - logged >= LOG_INTERVAL:
             self._logged[source] = at
-            _log.warning(
+            # Not a warning: the service works, and anyone can cause the line.
+            _log.info(
                 "webhook refused",
                 source=source,
                 reason=reason,
