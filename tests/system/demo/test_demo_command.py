@@ -1,6 +1,5 @@
 """`loopgauge demo` in a real process."""
 
-import json
 import re
 import shlex
 import signal
@@ -52,8 +51,7 @@ def test_the_demo_posts_a_past_prints_a_guide_and_continues_live(home: Path) -> 
         _something_more_is_posted(url, shown["deliveries_total", "stored", "github"])
         process.send_signal(signal.SIGINT)
         _, logged = process.communicate(timeout=PATIENCE_SECONDS)
-        [refused] = map(json.loads, logged.splitlines())
-        assert (refused["event"], refused["requests"], process.returncode) == ("webhook refused", 1, 0)
+        assert (process.returncode, logged) == (0, "")
     assert not (directory / "postgres" / "postmaster.pid").exists()
     assert not (directory / "theirs").exists()
 

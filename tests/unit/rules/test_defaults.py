@@ -790,7 +790,7 @@ def test_a_command_is_ignored_if_the_payload_does_not_state_the_permissions_of_i
 
 
 @pytest.mark.parametrize("text", ["Let us /experiment start now.", "Nice: /experiment conclude failed"])
-def test_a_command_inside_a_line_is_no_command_and_the_reason_says_where_commands_begin(text: str) -> None:
+def test_a_command_inside_a_line_is_ignored_and_the_reason_says_where_commands_begin(text: str) -> None:
     result = interpreted(Commented(ITEM, at(3), text, insider=True))
     why = "the comment contains no command: a command begins its line with /experiment"
     assert result == Meaning("ignored", why, ())
