@@ -40,7 +40,16 @@ class DatabaseRejected(DatabaseError):
 
 
 # Errors besides SQLAlchemy's `DBAPIError`: SQLAlchemy wraps neither errors while connecting nor its pool's timeout.
-_UNAVAILABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout)
+# The driver raises `InternalClientError` if PostgreSQL has just announced the end of an idle connection, and the driver
+# has not noticed the end yet.
+_UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    PoolTimeout,
+)
 # Errors of these SQLSTATE classes mean that PostgreSQL rejects a value: data exception, integrity constraint violation,
 # and program limit exceeded (such as a key that is too long to index).
 _REJECTED_CLASSES = ("22", "23", "54")
@@ -96,6 +105,8 @@ def _fault(state: str) -> str:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, asyncpg.InternalClientError):
+        return f"the connection is broken ({cause(error)})"
     # An "@" or a "/" in a password that is not encoded moves the end of the host.
     doubt = (
         " (is the password in LOOPGAUGE_DATABASE_URL percent-encoded?)" if isinstance(error, socket.gaierror) else ""

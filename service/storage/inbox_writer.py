@@ -62,7 +62,7 @@ class InboxWriter:
             # Test the connection: a pooler or firewall may have dropped it without notice while it was idle.
             try:
                 await connection.execute("SELECT")
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
                 connection.terminate()
                 return await self._database.connect()
             except BaseException:

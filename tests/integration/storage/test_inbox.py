@@ -1,19 +1,21 @@
 """The inbox stores each delivery once, hands it to one worker, and keeps its verdict."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from service.deliveries.delivery import Delivery
 from service.storage import inbox, inbox_listing, inbox_writer
 from service.storage.cursors import InvalidCursor
 from service.storage.database import Connection, Database, driver_of
-from service.storage.errors import DatabaseRejected
+from service.storage.errors import DatabaseRejected, DatabaseUnavailable
 from service.storage.inbox import DeliveryVerdict
 from tests.support.builders import at, github
 
@@ -317,6 +319,61 @@ async def test_a_cancelled_write_leaves_no_response_for_the_next_one(database: D
         assert await writer.store([second]) == {second.id}
     assert await writer.store([first, second]) == frozenset()
     await writer.close()
+
+
+async def test_a_connection_that_postgresql_ends_while_it_is_idle_is_unavailable_and_replaced(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    async with _held_open(database_url, tmp_path) as (through, ended):
+        writer = inbox_writer.InboxWriter(through)
+        assert await writer.store([_ANY]) == {_ANY.id}
+        async with database.transaction() as connection:
+            await connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'loopgauge'"
+                    " AND datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+        await ended.wait()
+        with pytest.raises(DatabaseUnavailable):
+            await writer.store([_numbered(1)])
+        assert await writer.store([_numbered(1)]) == {_numbered(1).id}
+        await writer.close()
+
+
+@asynccontextmanager
+async def _held_open(database_url: str, directory: Path) -> AsyncIterator[tuple[Database, asyncio.Event]]:
+    """A database behind a relay that passes on what PostgreSQL sends, but not that PostgreSQL closed the connection.
+
+    A client can read PostgreSQL's last message before it notices the end of the connection. The relay makes this moment
+    last. The event is set when the client has received everything.
+    """
+    url = make_url(database_url)
+    server_socket = Path(str(url.query["host"])) / ".s.PGSQL.5432"
+    ended = asyncio.Event()
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while piece := await reader.read(65_536):
+                writer.write(piece)
+                await writer.drain()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_unix_connection(str(server_socket))
+        sending = asyncio.create_task(copy(reader, to_server))
+        await copy(from_server, writer)
+        ended.set()
+        await sending
+        for end in (to_server, writer):
+            end.close()
+            with suppress(ConnectionError):
+                await end.wait_closed()
+
+    relay = await asyncio.start_unix_server(serve, directory / server_socket.name)
+    database = Database(url.update_query_dict({"host": str(directory)}).render_as_string(hide_password=False))
+    yield database, ended
+    await database.close()
+    relay.close()
 
 
 async def test_a_rejected_write_leaves_the_connection_usable(database: Database) -> None:
