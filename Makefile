@@ -13,7 +13,7 @@ EXTERNAL_SECRETS := v1.3.2
 PINNED := $(HELM)-$(KUBECONFORM)-$(HELM_DOCS)-$(PROMETHEUS_OPERATOR)-$(EXTERNAL_SECRETS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo unit test lint check bench torture dashboards docs chart tools format lock clean
+.PHONY: help run demo unit test lint check bench torture fuzz dashboards docs chart tools format lock clean
 # Let Python cache bytecode, even if the environment forbids it: each of the hundreds of processes that the tests start
 # would otherwise compile the same modules again.
 export PYTHONDONTWRITEBYTECODE :=
@@ -60,6 +60,9 @@ bench: $(VENV)/dev.done ## run the benchmarks, with wrk; ONLY="ingest replay" ru
 SECONDS ?= 600
 torture: $(VENV)/dev.done ## run the long fault test; SECONDS=600 sets its length, SEED=n injects the faults of the run that printed this seed
 	@$(BIN)/python -m tests.system.faults.long_run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+fuzz: $(VENV)/dev.done ## run the long fuzz test; SECONDS=600 sets its length, SEED=n sends the requests of the run that printed this seed
+	@$(BIN)/python -m tests.system.faults.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 dashboards: $(VENV)/dev.done ## generate the Grafana dashboards from Python
 	@$(BIN)/python -W ignore::DeprecationWarning -m dashboards

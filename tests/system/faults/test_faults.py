@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.waiting import PATIENCE_SECONDS
+from tests.system.faults.fuzz import fuzz
 from tests.system.faults.long_run import CROWDED_BYTES, INFLIGHT_BYTES
 from tests.system.faults.outage import Away, Cluster, crowd, outage
 from tests.system.faults.trial import trial
@@ -47,3 +48,9 @@ def test_slow_unsigned_bodies_neither_fill_the_memory_nor_keep_honest_senders_ou
     assert seen.dribbled["bytes"] > 2 * INFLIGHT_BYTES
     assert set(seen.honest) == {202}
     assert seen.memory < CROWDED_BYTES
+
+
+def test_random_requests_get_answers_without_faults_and_keep_no_memory(directory: Path) -> None:
+    fuzzed = fuzz(directory, seed=3, seconds=10)
+    assert not any(fuzzed.problems().values()), fuzzed.problems()
+    assert {"counted", "ignored", "failed"} <= {reason.partition(":")[0] for reason in fuzzed.verdicts}
