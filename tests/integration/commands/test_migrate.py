@@ -69,7 +69,7 @@ async def test_a_wrong_password_is_reported_with_advice(tmp_path: Path) -> None:
     server = EmbeddedServer(tmp_path / "own")
     server.start()
     try:
-        access = tmp_path / "own" / "postgres" / "pg_hba.conf"
+        access = tmp_path / "own" / "postgres.hba.conf"
         database = Database(server.url)
         async with database.transaction() as connection:
             await connection.execute(text("CREATE USER reader PASSWORD 'the right one'"))
