@@ -2,25 +2,30 @@
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, cast
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.app import create_app, open_database
+from service.api.http.connections import Connections
+from service.api.http.protocol import IDLE_SECONDS, HttpProtocol
+from service.app import create_app, open_database, steady_seconds
 from service.rules.model import Rules
 from service.runtime import shutdown
 from service.settings import Settings
 
-# This is longer than load balancers and clients keep idle connections, so the client closes a connection first. If the
-# server closed it first, a request that the client is just sending could be lost.
-_KEEP_ALIVE_SECONDS = 75
+_MOST_CONNECTIONS = 2_048
+"""How many connections may be open. With the largest heads, they take about 200 MB."""
+_WANTED_DESCRIPTORS = 8_192
+_OTHER_DESCRIPTORS = 256
+"""How many file descriptors are kept free of connections: for PostgreSQL, the disk buffer and child processes."""
 
 _log = structlog.get_logger(__name__)
 
@@ -114,49 +119,15 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _CoalescingTransport:
-    """A transport that joins all writes in one iteration of the event loop into a single write.
+def server_config(app: ASGIApp, connections: Connections | None = None) -> uvicorn.Config:
+    """The configuration of the HTTP server, for the service and for the reference servers in its benchmark.
 
-    Uvicorn writes the head and the body of a response separately. With these two writes, the service accepts 11 to 15 %
-    fewer deliveries a second.
+    Args:
+        connections: the limits of connections; by default, those of the service.
     """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._pieces: list[bytes] = []
-        self._soon = asyncio.get_running_loop().call_soon
-
-    def write(self, piece: bytes) -> None:
-        if not self._pieces:
-            self._soon(self._flush)
-        self._pieces.append(piece)
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        pieces, self._pieces = self._pieces, []
-        # Do not write if the client has disconnected since the first write of this iteration.
-        if pieces and not self._transport.is_closing():
-            self._transport.write(b"".join(pieces))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
-class _Protocol(HttpToolsProtocol):
-    """Uvicorn's HTTP protocol, which here writes the head and the body of a response together."""
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(cast("asyncio.Transport", _CoalescingTransport(transport)))
-
-
-def server_config(app: ASGIApp) -> uvicorn.Config:
-    """The configuration of the HTTP server, for the service and for the reference servers in its benchmark."""
     return uvicorn.Config(
         app,
-        http=_Protocol,
+        http=cast("type[asyncio.Protocol]", partial(HttpProtocol, connections or _limited_connections())),
         lifespan="off",  # `run_service` enters the lifespan, because Uvicorn would log its errors as tracebacks
         ws="none",
         log_config=None,
@@ -164,5 +135,20 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,  # no endpoint reads the client's address or the scheme
         timeout_graceful_shutdown=shutdown.DRAIN_SECONDS,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=int(IDLE_SECONDS),
     )
+
+
+def _limited_connections() -> Connections:
+    descriptors = _raise_descriptor_limit()
+    return Connections(_MOST_CONNECTIONS, max(descriptors - _OTHER_DESCRIPTORS, descriptors // 2), steady_seconds)
+
+
+def _raise_descriptor_limit() -> int:
+    """Raise the soft limit for open file descriptors, which is often only 1,024, and return it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_WANTED_DESCRIPTORS, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return _WANTED_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted

@@ -14,6 +14,7 @@ from service.api.http.bodies import BodyReader
 from service.api.http.problems import (
     BodyTooLarge,
     BodyTooSlow,
+    IncompleteBody,
     Overloaded,
     TokenNotConfigured,
     TokenRefused,
@@ -213,6 +214,7 @@ _RETRY_ALL_PROBLEMS = describe_problems(
     TokenRefused,
     TokenNotConfigured,
     BodyTooSlow,
+    IncompleteBody,
     BodyTooLarge,
     InvalidCursor,
     Overloaded,

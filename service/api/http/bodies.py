@@ -1,17 +1,18 @@
 """Read request bodies. Limit the size of each body, the total size of all bodies, and the time to read a body."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from service.api.http.problems import BodyTooLarge, BodyTooSlow, Overloaded
+from service.api.http.problems import BodyTooLarge, BodyTooSlow, IncompleteBody, Overloaded
 
 _READ_SECONDS = 30.0
 _TICKS = 30
 """How many times the timer ticks within `_READ_SECONDS`."""
+_SHOWN_DIGITS = 20
 
 
 @dataclass(slots=True, eq=False)
@@ -58,13 +59,13 @@ class BodyReader:
 
         Raises:
             BodyTooLarge: the body, or its declared length, exceeds the limit of one body.
+            IncompleteBody: the body does not have its declared length.
             BodyTooSlow: the body did not arrive in time.
             Overloaded: all bodies together exceed their limit, and this body is the largest that is still arriving.
             ClientDisconnect: the client disconnected.
         """
         declared = headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._max_body:
-            raise BodyTooLarge(f"the body has {int(declared)} bytes; the limit is {self._max_body}")
+        self._check_length(declared)
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("bodies must be read in a task")
@@ -75,6 +76,8 @@ class BodyReader:
             self._tick()
         try:
             await self._receive(body, receive)
+            _check_complete(body, declared)
+            return _joined(body.chunks)
         except BaseException as error:
             self._inflight -= body.size
             # `_refuse` cancelled this task. Raise the refusal instead of the cancellation, unless the server cancelled
@@ -84,7 +87,13 @@ class BodyReader:
             raise
         finally:
             self._arriving.pop(body, None)
-        return body.chunks[0] if len(body.chunks) == 1 else b"".join(body.chunks)
+
+    def _check_length(self, declared: str) -> None:
+        """Refuse a body whose declared length exceeds the limit, without parsing a number of thousands of digits."""
+        digits = declared.strip().lstrip("0")
+        most = str(self._max_body)
+        if digits.isdecimal() and (len(digits), digits) > (len(most), most):
+            raise BodyTooLarge(f"the body has {_shortened(digits)} bytes; the limit is {most}")
 
     async def _receive(self, body: _ArrivingBody, receive: Receive) -> None:
         more = True
@@ -138,3 +147,18 @@ class BodyReader:
         self._timer = None
         if self._arriving:
             self._timer = asyncio.get_running_loop().call_later(_READ_SECONDS / _TICKS, self._tick)
+
+
+def _check_complete(body: _ArrivingBody, declared: str) -> None:
+    """Refuse a body that does not have its declared length, whatever the server in front has made of it."""
+    digits = declared.strip()
+    if digits and digits.lstrip("0") != str(body.size or ""):
+        raise IncompleteBody(f"the body has {body.size} bytes, but its Content-Length is {_shortened(digits)}")
+
+
+def _shortened(digits: str) -> str:
+    return digits if len(digits) <= _SHOWN_DIGITS else f"{digits[:_SHOWN_DIGITS]}…"
+
+
+def _joined(chunks: Sequence[bytes]) -> bytes:
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)

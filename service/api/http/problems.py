@@ -40,6 +40,30 @@ class Overloaded(Exception):
     """The bodies that are being received are together larger than LOOPGAUGE_MAX_INFLIGHT_BYTES."""
 
 
+class IncompleteBody(Exception):
+    """The body is shorter or longer than its Content-Length."""
+
+
+class MalformedRequest(Exception):
+    """The request breaks the rules of HTTP/1.1."""
+
+
+class HeadTooLarge(Exception):
+    """The head of the request, or the frame of its body, is too large."""
+
+
+class HeadTooSlow(Exception):
+    """The head of the request did not arrive in time."""
+
+
+class UnsupportedRequest(Exception):
+    """The service supports neither CONNECT nor transfer codings other than chunked."""
+
+
+class UnsupportedVersion(Exception):
+    """The service speaks HTTP/1.1 and HTTP/1.0 only."""
+
+
 class UnknownDelivery(Exception):
     """No delivery has this id."""
 
@@ -154,6 +178,20 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     UnknownSource: ProblemType(HTTPStatus.NOT_FOUND, "unknown-source", "No source has this name"),
     BodyTooLarge: ProblemType(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", "The body is too large"),
     BodyTooSlow: ProblemType(HTTPStatus.REQUEST_TIMEOUT, "body-too-slow", "The body did not arrive in time"),
+    IncompleteBody: ProblemType(HTTPStatus.BAD_REQUEST, "incomplete-body", "The body is incomplete"),
+    MalformedRequest: ProblemType(HTTPStatus.BAD_REQUEST, "malformed-request", "The request is malformed"),
+    HeadTooLarge: ProblemType(
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", "The head of the request is too large"
+    ),
+    HeadTooSlow: ProblemType(
+        HTTPStatus.REQUEST_TIMEOUT, "head-too-slow", "The head of the request did not arrive in time"
+    ),
+    UnsupportedRequest: ProblemType(
+        HTTPStatus.NOT_IMPLEMENTED, "unsupported-request", "The service does not support this kind of request"
+    ),
+    UnsupportedVersion: ProblemType(
+        HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "unsupported-version", "The version of HTTP is not supported"
+    ),
     Overloaded: ProblemType(
         HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", "The service is receiving too much data", _RETRY_SOON
     ),

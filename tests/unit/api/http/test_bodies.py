@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Message
 
 from service.api.http.bodies import BodyReader
-from service.api.http.problems import BodyTooLarge, BodyTooSlow, Overloaded
+from service.api.http.problems import BodyTooLarge, BodyTooSlow, IncompleteBody, Overloaded
 
 
 class _Sender:
@@ -177,4 +177,53 @@ async def test_a_body_over_the_size_limit_leaves_no_bytes_in_flight() -> None:
     async with _sending(reader, [b"x" * 900, b"x" * 200]) as [sender]:
         with pytest.raises(BodyTooLarge):
             await sender.task
+    assert await _takes(reader, 1000)
+
+
+async def _read(reader: BodyReader, declared: str, *pieces: bytes) -> bytes:
+    """Read a body of these pieces, which follow a head that declares a length."""
+    arriving = iter([{"type": "http.request", "body": piece, "more_body": True} for piece in pieces])
+
+    async def receive() -> Message:
+        return next(arriving, {"type": "http.request", "body": b"", "more_body": False})
+
+    body = await reader.read({"content-length": declared}, receive)
+    reader.release(body)
+    return body
+
+
+@pytest.mark.parametrize("declared", ["4", "0", "x", "-3", "3, 3"])
+async def test_a_body_that_does_not_have_its_declared_length_is_refused(declared: str) -> None:
+    reader = BodyReader(1000, 1000)
+    with pytest.raises(IncompleteBody, match=f"3 bytes, but its Content-Length is {declared}"):
+        await _read(reader, declared, b"a", b"bc")
+    assert await _takes(reader, 1000)
+
+
+@pytest.mark.parametrize("declared", ["3", " 3 ", "003", "0" * 5000 + "3"])
+async def test_a_body_that_has_its_declared_length_is_read(declared: str) -> None:
+    assert await _read(BodyReader(1000, 1000), declared, b"a", b"bc") == b"abc"
+    assert await _read(BodyReader(1000, 1000), "0" * len(declared)) == b""
+
+
+@pytest.mark.parametrize("declared", ["1001", "9999", "1" * 4000, "9" * 5000, " 1001 "])
+async def test_a_declared_length_over_the_limit_is_refused_in_few_words(declared: str) -> None:
+    reader = BodyReader(1000, 1000)
+    with pytest.raises(BodyTooLarge) as refused:
+        await _read(reader, declared)
+    assert len(str(refused.value)) < 100
+    assert await _takes(reader, 1000)
+
+
+async def test_a_body_for_which_the_memory_is_too_small_leaves_no_bytes_in_flight(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_: Sequence[bytes]) -> bytes:
+        raise MemoryError
+
+    reader = BodyReader(1000, 1000)
+    with monkeypatch.context() as patched:
+        patched.setattr("service.api.http.bodies._joined", fail)
+        with pytest.raises(MemoryError):
+            await _read(reader, "900", b"x" * 500, b"x" * 400)
     assert await _takes(reader, 1000)
