@@ -1,10 +1,12 @@
 """Logging: JSON lines, or readable text on a terminal."""
 
+import io
 import logging
 import sys
+from typing import TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, ExcInfo, Processor
 
 
 def configure_logs(level: str) -> None:
@@ -18,7 +20,7 @@ def configure_logs(level: str) -> None:
     on_terminal = sys.stderr.isatty()
     # Print plain tracebacks: rich tracebacks would include local variables, such as secrets and bodies.
     rendering: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        [_escape, structlog.dev.ConsoleRenderer(exception_formatter=_print_traceback)]
         if on_terminal
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
@@ -37,3 +39,18 @@ def configure_logs(level: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+def _escape(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Escape the texts of a log line, which may come from a webhook, so that they do not control the terminal."""
+    return {name: _escaped(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _print_traceback(stream: TextIO, failure: ExcInfo) -> None:
+    traceback = io.StringIO()
+    structlog.dev.plain_traceback(traceback, failure)
+    stream.write("\n".join(map(_escaped, traceback.getvalue().split("\n"))))
+
+
+def _escaped(text: str) -> str:
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

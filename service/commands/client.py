@@ -1,5 +1,6 @@
 """The client of the commands. It speaks HTTP to a remote service, or to the application in this process."""
 
+import json
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -248,15 +249,24 @@ def experiment_path(reference: str) -> str:
 def indented(document: bytes) -> str:
     """A JSON document as people read it. The document keeps its members, their order and their numbers.
 
+    Control and format characters in its texts are escaped, so that they do not control a terminal.
+
     Raises:
         CommandFailed: the document is not JSON.
     """
     try:
-        return msgspec.json.format(document, indent=2).decode()
+        return _escaped(msgspec.json.format(document, indent=2).decode())
     except (msgspec.DecodeError, RecursionError) as error:
         raise CommandFailed(
             f"the answer is not the JSON of loopgauge: {error}; check --url or {URL_VARIABLE}"
         ) from None
+
+
+def _escaped(document: str) -> str:
+    # JSON has these characters in texts only, except the line breaks between its members.
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1] for letter in document
+    )
 
 
 def _written(parameters: Mapping[str, Any]) -> Mapping[str, Any]:

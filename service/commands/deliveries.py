@@ -62,6 +62,7 @@ def list_deliveries(
 
 async def _list_deliveries(client: "Client", filters: Mapping[str, Any], most: int, *, as_json: bool) -> None:
     from service.commands.listing import Pages, print_json, say_if_cut
+    from service.commands.table import printable
 
     pages = Pages(client, "/deliveries", "deliveries", filters, most)
     if as_json:
@@ -70,9 +71,9 @@ async def _list_deliveries(client: "Client", filters: Mapping[str, Any], most: i
         await _print_lines(client, pages)
     say_if_cut(pages)
     if hint := "" if pages.count else await _unknown_source(client, filters["source"] or ""):
-        click.echo(hint, err=True)
+        click.echo(printable(hint), err=True)
     elif not pages.count and not as_json:
-        click.echo(_nothing(filters), err=True)
+        click.echo(printable(_nothing(filters)), err=True)
 
 
 async def _unknown_source(client: "Client", source: str) -> str:
@@ -161,9 +162,11 @@ def _print_body(shown: "WholeDelivery") -> None:
     from base64 import b64decode
 
     from service.commands.running import CommandFailed
+    from service.commands.table import terminal_width
 
     if shown.body_base64 is not None:
-        click.echo(b64decode(shown.body_base64), nl=False)
+        body = b64decode(shown.body_base64)
+        click.echo(body if terminal_width() is None else _shown(body.decode(errors="replace")), nl=False)
     elif shown.body is not None:
         click.echo(_shown(shown.body), nl=False)
     else:
@@ -216,6 +219,7 @@ def retry_deliveries(
 
 
 async def _retry(client: "Client", ids: list[str], filters: Mapping[str, str | None], *, as_json: bool) -> None:
+    from service.commands.client import indented
     from service.commands.table import printable
     from service.presentation.deliveries import RetriedDelivery, RetryAnswer
 
@@ -227,7 +231,7 @@ async def _retry(client: "Client", ids: list[str], filters: Mapping[str, str | N
     count = sum(result.status == "retried" for result in results)
     if as_json:
         answer = RetryAnswer(retried=count, deliveries=results, next=None)
-        click.echo(answer.model_dump_json(indent=2, exclude={"next"}))
+        click.echo(indented(answer.model_dump_json(exclude={"next"}).encode()))
     else:
         click.echo(f"{count} of {len(results)} deliveries retried")
     if results and all(result.status in ("refused", "unknown") for result in results):

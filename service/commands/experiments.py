@@ -86,6 +86,7 @@ def list_experiments(
 
 async def _list_experiments(client: "Client", filters: Mapping[str, Any], most: int, *, as_json: bool) -> None:
     from service.commands.listing import Pages, print_json, say_if_cut
+    from service.commands.table import printable
 
     pages = Pages(client, "/experiments", "experiments", filters, most)
     if as_json:
@@ -94,9 +95,9 @@ async def _list_experiments(client: "Client", filters: Mapping[str, Any], most: 
         await _print_table(client, pages)
     say_if_cut(pages)
     if hint := "" if pages.count else await _unknown_team(client, filters["team"] or ""):
-        click.echo(hint, err=True)
+        click.echo(printable(hint), err=True)
     elif not pages.count and not as_json:
-        click.echo(_nothing(filters), err=True)
+        click.echo(printable(_nothing(filters)), err=True)
 
 
 async def _unknown_team(client: "Client", team: str) -> str:

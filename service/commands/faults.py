@@ -83,6 +83,9 @@ def _fault_document(fault: "Fault") -> dict[str, Any]:
 
 def wrap(line: str) -> str:
     """A line for standard error, wrapped at the width of the terminal. A line for a file or a pipe stays whole."""
+    from service.commands.table import printable
+
+    line = printable(line)
     if not sys.stderr.isatty():
         return line
     columns = shutil.get_terminal_size().columns

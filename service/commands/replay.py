@@ -32,6 +32,7 @@ async def _replay(
     settings: "Settings", rules: "Rules", since: datetime | None, *, dry_run: bool, as_json: bool
 ) -> None:
     from service.app import metric_terms, open_database, utc_now
+    from service.commands.table import printable
     from service.queries.replay import Replay
 
     with show_progress("replaying") as progress:
@@ -44,7 +45,8 @@ async def _replay(
         click.echo(json.dumps({"deliveries": replayed.deliveries, "changed": changed}, indent=2))
         return
     for name, (before, after) in replayed.changed.items():
-        click.echo(f"{name}: {_value(before)} -> {_value(after)}")
+        # The labels of a sample may come from a webhook.
+        click.echo(printable(f"{name}: {_value(before)} -> {_value(after)}"))
     changed_or_would = "would change" if dry_run else "changed"
     click.echo(f"{replayed.deliveries} deliveries replayed, {len(replayed.changed)} samples {changed_or_would}")
 

@@ -116,9 +116,7 @@ def print_progress(label: str) -> Iterator[Callable[[int, int], None]]:
 
 def fail(message: str) -> NoReturn:
     from service.commands.faults import wrap
-    from service.commands.table import printable
 
-    # A message may quote an answer of another program, or a text from a webhook.
     for line in f"loopgauge: {message}".split("\n"):
-        click.echo(wrap(printable(line)), err=True)
+        click.echo(wrap(line), err=True)
     sys.exit(1)

@@ -19,7 +19,9 @@ def terminal_width() -> int | None:
 
 
 def printable(text: str) -> str:
-    """The text without control characters: a title from a webhook must not control the terminal."""
+    """The text without control and format characters: a title from a webhook must neither control the terminal nor
+    change the order of its characters.
+    """
     return "".join(character if character.isprintable() else " " for character in text)
 
 
@@ -73,7 +75,7 @@ class Table:
 
     def row(self, cells: Sequence[str]) -> Iterator[str]:
         """The lines of a row."""
-        *first, last = cells
+        *first, last = map(printable, cells)
         padded = _GAP.join(_fill(cell, width) for cell, width in zip(first, self._widths, strict=True))
         if self._on_one_line:
             yield from self._fitted(f"{padded}{_GAP}", last)
@@ -95,7 +97,7 @@ class Table:
 
 def fit(line: str) -> str:
     """A line, wrapped at the width of the terminal. A long word, such as a reference, is not broken."""
-    width = terminal_width()
+    line, width = printable(line), terminal_width()
     if width is None:
         return line
     indent = line[: len(line) - len(line.lstrip())]
@@ -104,7 +106,7 @@ def fit(line: str) -> str:
 
 def wrapped(words: Sequence[str], width: int, *, indent: str = "") -> Iterator[str]:
     """The lines of a paragraph. A long word, such as a reference, is not broken, so that people can copy it."""
-    yield from _wrap(_GAP.join(filter(None, words)), width, indent, indent or _INDENT)
+    yield from _wrap(printable(_GAP.join(filter(None, words))), width, indent, indent or _INDENT)
 
 
 def _wrap(text: str, width: int, first: str = "", later: str = "") -> Iterator[str]:

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 
+import click
 import pytest
 import structlog
 
@@ -63,3 +64,18 @@ def test_each_log_line_is_one_json_object_if_there_is_no_terminal(monkeypatch: p
     assert "ZeroDivisionError" in first["exception"]
     assert "TOPSECRET" not in written.getvalue()
     assert (second["event"], second["level"], second["logger"]) == ("watch out", "warning", "some.library")
+
+
+def test_no_text_in_a_log_line_controls_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    configure_logs("info")
+    hostile = "a\x1b]0;title\x07\u202ereversed\x9b31m\r\nb"
+    failure = ZeroDivisionError(hostile)
+    structlog.get_logger("service").error("failed", cause=hostile, values=[hostile], exc_info=failure)
+    logging.getLogger("some.library").warning("watch %s", hostile)
+    # The colours of the log itself are the only escape sequences.
+    shown = click.unstyle(terminal.getvalue())
+    assert [line for line in shown.split("\n") if not line.isprintable()] == []
+    assert shown.count("\\u202ereversed\\x9b31m\\r") == 4
+    assert "ZeroDivisionError: a\\x1b]0;title" in shown

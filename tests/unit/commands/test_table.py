@@ -2,8 +2,11 @@
 
 from unittest.mock import Mock
 
+import msgspec
 import pytest
 
+from service.commands.client import indented
+from service.commands.faults import wrap
 from service.commands.running import fail
 from service.commands.table import Table, columns, fit, printable, wrapped
 
@@ -67,6 +70,24 @@ def test_a_paragraph_of_wide_characters_fits_the_terminal() -> None:
 
 def test_a_control_character_does_not_reach_the_terminal() -> None:
     assert printable("a\x1b[31mred\r\nb") == "a [31mred  b"
+    assert printable("a\u202eb\u2066c\u200bd\x9be\u2028f\U000e0041g") == "a b c d e f g"
+
+
+_HOSTILE = "a\x1b]0;title\x07b\u202ec\x9b31md"
+
+
+def test_tables_paragraphs_and_wrapped_lines_show_no_control_character() -> None:
+    table = Table(_TITLES, [(_HOSTILE, _HOSTILE, _HOSTILE)], 60)
+    lines = [*table.row((_HOSTILE, _HOSTILE, _HOSTILE)), *wrapped([_HOSTILE], 60), fit(_HOSTILE), wrap(_HOSTILE)]
+    assert [line for line in lines if not line.isprintable()] == []
+
+
+def test_json_escapes_control_and_format_characters() -> None:
+    document = msgspec.json.encode({"title": _HOSTILE, "\u202e": ["日本語 \U000e0041"]})
+    shown = indented(document)
+    assert [line for line in shown.split("\n") if not line.isprintable()] == []
+    assert "日本語" in shown
+    assert msgspec.json.decode(shown) == msgspec.json.decode(document)
 
 
 def test_a_paragraph_does_not_break_a_long_word() -> None:
