@@ -8,6 +8,7 @@ import msgspec
 from service.api.http.auth import BEARER
 from service.lifecycle.acts import ACTS
 from service.lifecycle.addresses import BLANK
+from service.lifecycle.teams import team_pattern
 from service.providers import REFERENCES
 from service.providers.cloudevents import BATCHED, MOST_EVENTS, STRUCTURED
 from service.providers.cloudevents.statements import EventData
@@ -50,7 +51,7 @@ def _data_properties() -> dict[str, Any]:
     # Dialects of regular expressions disagree whether `\s` matches certain control characters. The pattern therefore
     # rejects a control character after the white space, so that each team that matches the pattern in the dialect of
     # some client is valid for the service too.
-    properties["team"]["anyOf"][0]["pattern"] = rf"^\s*[^_{BLANK}][^\x00]*$"
+    properties["team"]["anyOf"][0]["pattern"] = team_pattern(BLANK)
     properties["links"]["anyOf"][0]["items"] = _REFERENCE
     return properties
 

@@ -61,6 +61,7 @@ def list_deliveries(
 
 
 async def _list_deliveries(client: "Client", filters: Mapping[str, Any], most: int, *, as_json: bool) -> None:
+    from service.commands.faults import wrap
     from service.commands.listing import Pages, print_json, say_if_cut
     from service.commands.table import printable
 
@@ -72,8 +73,11 @@ async def _list_deliveries(client: "Client", filters: Mapping[str, Any], most: i
     say_if_cut(pages)
     if hint := "" if pages.count else await _unknown_source(client, filters["source"] or ""):
         click.echo(printable(hint), err=True)
+    elif not as_json and filters["ref"]:
+        found = "" if pages.count else f"no deliveries about {filters['ref']}; "
+        click.echo(wrap(printable(f"{found}{_NOT_BY_REFERENCE}")), err=True)
     elif not pages.count and not as_json:
-        click.echo(printable(_nothing(filters)), err=True)
+        click.echo("no deliveries", err=True)
 
 
 async def _unknown_source(client: "Client", source: str) -> str:
@@ -117,12 +121,9 @@ def _lines(row: "DeliveryAnswer", width: int | None) -> Iterator[str]:
         yield from wrapped([str(row.id), reason], width, indent="  ")
 
 
-def _nothing(filters: Mapping[str, Any]) -> str:
-    if filters["ref"]:
-        return (
-            f"no deliveries about {filters['ref']}; without --ref, the list has those that are pending or failed, too"
-        )
-    return "no deliveries"
+_NOT_BY_REFERENCE = (
+    "--ref does not find deliveries that are pending or failed: list them with --verdict pending or --verdict failed"
+)
 
 
 @deliveries.command("show")
@@ -242,12 +243,13 @@ async def _retry_each(
     client: "Client", ids: list[str], filters: Mapping[str, str | None]
 ) -> AsyncIterator["RetryAnswer"]:
     """Retry the deliveries batch by batch: those with these ids, or if there are none, those that failed."""
+    from service.commands.listing import refuse_repetition
     from service.presentation.deliveries import RetryAnswer
 
     for start in range(0, len(ids), _PAGE):
         document = await client.post("/deliveries/retry", "admin", {"deliveries": ids[start : start + _PAGE]})
         yield client.decode(document, RetryAnswer)
-    cursor = None
+    cursor, earlier = None, set[str | None]()
     while not ids:
         document = await client.post("/deliveries/retry", "admin", {"failed": True, **filters, "cursor": cursor})
         answer = client.decode(document, RetryAnswer)
@@ -255,3 +257,4 @@ async def _retry_each(
         cursor = answer.next
         if cursor is None:
             return
+        refuse_repetition(cursor, earlier, "/deliveries/retry")

@@ -40,7 +40,7 @@ class Pages:
         self.more = False
 
     async def __aiter__(self) -> AsyncIterator[Sequence[bytes]]:
-        cursor = None
+        cursor, earlier = None, set[str | None]()
         while self.count < self._most:
             limit = min(self._most - self.count, _PAGE)
             answer = await self._client.get(self._path, **self._filters, cursor=cursor, limit=limit)
@@ -50,6 +50,7 @@ class Pages:
             yield documents
             if cursor is None:
                 return
+            refuse_repetition(cursor, earlier, self._path)
 
     def _decode(self, answer: bytes) -> tuple[Sequence[bytes], str | None]:
         """The documents of a page, and the cursor of the next page."""
@@ -59,6 +60,20 @@ class Pages:
             return [*map(bytes, documents)], msgspec.json.decode(page["next"], type=str | None)
         except (msgspec.DecodeError, KeyError):
             raise CommandFailed(f"{self._path} is answered with something else than a page of {self._name}") from None
+
+
+def refuse_repetition(cursor: str, earlier: set[str | None], path: str) -> None:
+    """Remember the cursor of the next page.
+
+    Args:
+        earlier: the cursors of the pages so far.
+
+    Raises:
+        CommandFailed: the service named this page before, so that the list would never end.
+    """
+    if cursor in earlier:
+        raise CommandFailed(f"{path} repeats a page, so the list would never end; check what answers at this address")
+    earlier.add(cursor)
 
 
 def say_if_cut(pages: Pages) -> None:

@@ -125,9 +125,14 @@ class Commented:
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """Lifecycle events that the delivery itself states, so that no rule is needed."""
+    """Lifecycle events that the delivery itself states, so that no rule is needed.
+
+    Attributes:
+        unread: a reason for each part of the statement that has no effect, such as a misspelt property.
+    """
 
     events: tuple[LifecycleEvent, ...]
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

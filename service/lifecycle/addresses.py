@@ -14,6 +14,8 @@ _SCHEME = re.compile("(https?):/+", re.IGNORECASE)
 _HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::[0-9]{1,5})?/", re.IGNORECASE)
 # Besides white space and control characters, this excludes lone surrogates, which no database can store.
 _UNPRINTABLE = re.compile(f"[{BLANK}\ud800-\udfff]")
+# The user ends at the last `@` before the path. A browser reads a backslash as a slash.
+_USERINFO = re.compile(r"(?<=://)[^\s/?#\\]*@")
 _MOST_PARAMETERS = 100
 _DEFAULT_PORTS = (80, 443)
 
@@ -44,6 +46,11 @@ class Address:
     def has_label(self, name: str) -> bool:
         """Whether a label of the host's name begins with this name, as in `gitlab.example.com`."""
         return any(label.startswith(name) for label in self.host.split("."))
+
+
+def without_userinfo(text: str) -> str:
+    """A text whose addresses have no user and no password, such as `https://user:password@host/page`."""
+    return _USERINFO.sub("", text)
 
 
 def read_address(text: str) -> Address | None:

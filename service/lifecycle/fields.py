@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from service.lifecycle import teams
+from service.lifecycle.addresses import without_userinfo
 from service.lifecycle.nearest import expected_one_of
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
-from service.lifecycle.teams import normalise_team
 
 FieldName = Literal["experiment", "excluded", "title", "url", "team", "risk", "outcome", "failure_category", "shared"]
 """The name under which declarations of a field are stored."""
@@ -83,23 +84,22 @@ def _normalise_mark(value: str) -> str | None:
 
 
 def _normalise_text(value: str) -> str | None:
-    return value.strip() or None
+    return without_userinfo(value.strip()) or None
 
 
 def _normalise_unless_false(value: str) -> str | None:
-    text = value.strip()
+    text = without_userinfo(value.strip())
     return text if text and text.lower() != "false" else None
 
 
 def _normalise_url(value: str) -> str | None:
-    url = value.strip()
+    url = without_userinfo(value.strip())
     return url if url.lower().startswith(("http://", "https://")) else None
 
 
 _TEXT = "a text that is not empty"
 _URL = "a URL that begins with http:// or https://"
 _URL_PATTERN = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$"
-_TEAM = "a team name of at most 100 characters that does not begin with _"
 
 FIELDS: Mapping[FieldName, DeclaredField] = {
     "experiment": DeclaredField(expects="true", normalise=_normalise_mark),
@@ -115,9 +115,11 @@ FIELDS: Mapping[FieldName, DeclaredField] = {
         data=DataProperty(name="url", expects=_URL, pattern=_URL_PATTERN),
     ),
     "team": DeclaredField(
-        expects=_TEAM,
-        normalise=normalise_team,
-        data=DataProperty(name="team", expects=_TEAM, pattern=r"^\s*[^_\s\x00][^\x00]*$", longest=100),
+        expects=teams.EXPECTED,
+        normalise=teams.normalise_team,
+        data=DataProperty(
+            name="team", expects=teams.EXPECTED, pattern=teams.team_pattern(r"\s"), longest=teams.LONGEST
+        ),
         command=True,
     ),
     "risk": _choice("risk", list(Risk), command=True),

@@ -8,6 +8,7 @@ from typing import assert_never
 from service.deliveries.decoding import shorten
 from service.deliveries.observation import Kind, Observed, Trait
 from service.deliveries.payload import RawPayload
+from service.lifecycle.addresses import without_userinfo
 from service.lifecycle.events import (
     Active,
     Concluded,
@@ -23,6 +24,7 @@ from service.lifecycle.events import (
     Withdrawn,
 )
 from service.lifecycle.fields import FIELDS
+from service.lifecycle.teams import names_account
 from service.rules.model import Action, DeclareAction, IgnoreAction, InstantAction, Rule, WithdrawAction
 
 _REMOVALS: frozenset[Kind] = frozenset({"unlabelled", "untyped", "superseded"})
@@ -69,7 +71,7 @@ def make_event(
             value = FIELDS[field].normalise(text)
             if value is None:
                 return _refuse_label(action, rule, observation, label, text)
-            return _make_declaration(action, rule, observation, label.lower(), value)
+            return _make_declaration(action, rule, observation, without_userinfo(label.lower()), value)
         case _ as never:
             assert_never(never)
 
@@ -87,9 +89,10 @@ def _refuse_label(
 
 def refuse_label(observation: Observed, label: str, why: str) -> Refused:
     """The refusal of a label that the item has, or that was added to it or removed from it."""
-    # A label with an @ may contain an account or an e-mail address: neither show nor store it.
-    named = label.lower() if "@" not in label else sha256(label.lower().encode()).hexdigest()
-    shown = f"label `{shorten(label)}`" if "@" not in label else "a label"
+    # A label may contain an account or an e-mail address: neither show nor store it then.
+    private = names_account(label)
+    named = sha256(label.lower().encode()).hexdigest() if private else label.lower()
+    shown = "a label" if private else f"label `{shorten(label)}`"
     reason = f"{shown}: {why}"
     overheard, removed = observation.kind == "seen", observation.kind in _REMOVALS
     return Refused(observation.subject, observation.at, "label", reason, overheard, named, removed)

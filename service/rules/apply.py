@@ -89,8 +89,9 @@ def apply_rules(
                 _apply_to_observation(rules, provider, observation, payload, findings)
             case Commented():
                 _apply_commands(rules, provider, observation, findings)
-            case Stated(events=events):
+            case Stated(events=events, unread=unread):
                 findings.add(events, STATED)
+                findings.refused += unread
             case Linked():
                 _add_link(observation, findings)
             case Mentioned():

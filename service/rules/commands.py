@@ -10,11 +10,10 @@ from service.lifecycle.events import Declared, LifecycleEvent, Result
 from service.lifecycle.fields import DATA_PROPERTIES, FIELDS, FieldName
 from service.lifecycle.nearest import suggest
 from service.lifecycle.taxonomy import Outcome
+from service.lifecycle.teams import names_account
 from service.rules.command_lines import CommandLine, find_command_lines
 
 _PUNCTUATION = re.compile(r"[^\w-]+")
-# A mention or an e-mail address, and a mention in Jira's notation.
-_ACCOUNT = re.compile(r"@|\[~")
 _NO_ACCOUNT = "team: expected the name of a team without @, because a mention may name a person"
 _RESULTS: Mapping[str, Result] = {"success": "success", "failure": "failure"}
 _WORDS: Mapping[str, str] = {
@@ -26,6 +25,8 @@ _WORDS: Mapping[str, str] = {
     **{word: word for word in (*COMMANDS, *FIELD_COMMANDS, *RISKS)},
 }
 """The command that each word stands for: commands, their values, and other words for them."""
+_DESCRIBE = ("describe", "described")
+"""The words for the one act without a command of its own."""
 EXPECTED = f"expected one of {', '.join((*COMMANDS, *FIELD_COMMANDS, *RISKS))}"
 
 
@@ -88,6 +89,8 @@ def _describe_unknown(verb: str) -> str:
         return f"a command is missing after /experiment; {EXPECTED}"
     nearest = suggest(verb, _WORDS)
     question = f"; did you mean {_WORDS[nearest]}?" if nearest else ""
+    if verb in _DESCRIBE:
+        question = f"; a comment describes {' and '.join(FIELD_COMMANDS)}: write /experiment team <team>, for example"
     return _without_punctuation(verb, _WORDS) or f"unknown command; {EXPECTED}{question}"
 
 
@@ -121,7 +124,7 @@ def _state(
 def _describe(comment: Commented, name: str, field: FieldName, values: Sequence[str]) -> Iterator[LifecycleEvent]:
     if not values:
         raise _Refusal(f"{name} needs a value: {FIELDS[field].refusal('')}")
-    if field == "team" and _ACCOUNT.search(values[0]):
+    if field == "team" and names_account(values[0]):
         raise _Refusal(_NO_ACCOUNT)
     argument = Argument(name=name, field=field)
     value = _accept(name, argument, values[0])

@@ -29,6 +29,8 @@ def read_action(value: object) -> object:
             return value
 
 
+_DESCRIBE = ("describe", "described")
+"""The words for the one act of people that is no action: rules declare the fields that it describes."""
 _Values: TypeAlias = Annotated[dict[FieldName, Template], BeforeValidator(read_values)]
 
 
@@ -102,12 +104,14 @@ class Then(Strict):
 
     @classmethod
     def meant(cls, key: str) -> str:
-        return "" if key in FIELDS or key in RULE_KEYS else super().meant(key)
+        return "" if key in FIELDS or key in RULE_KEYS or key in _DESCRIBE else super().meant(key)
 
     @classmethod
     def explain_unknown(cls, key: str) -> str:
         if key in FIELDS:
             return f"{key} is a field, not an action; write declare: {{{key}: …}}"
+        if key in _DESCRIBE:
+            return f"{key} is not an action of rules; write declare: {{team: …}}, or another field"
         if key in RULE_KEYS:
             return f"{key} is not an action; write it beside then, with the same indentation"
         return super().explain_unknown(key)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from service.lifecycle.fields import FIELDS, FieldName
 from service.lifecycle.nearest import expected_one_of, suggest
+from service.lifecycle.teams import names_account
 from service.rules.patterns import Pattern, Template
 
 _LONGEST = 60
@@ -66,8 +67,7 @@ def _explain_value(patterns: Iterable[LabelPattern], name: str, value: str) -> I
             ):
                 yield f"did you mean {expected}:{near}?"
         elif (_is_near if choices else _has_same_letters)(name, expected):
-            # A value with an @ may be an account or an e-mail address: do not show it.
-            shown = value if "@" not in value else "…"
+            shown = "…" if names_account(value) else value
             meant = suggest(value, choices) if choices else shown
             if meant:
                 yield f"did you mean {expected}:{meant}?"

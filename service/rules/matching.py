@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from service.deliveries.decoding import shorten
 from service.deliveries.observation import Observed, Trait
+from service.lifecycle.teams import names_account
 from service.rules.model import Condition, Rule, Rules
 
 SHOWN: tuple[Trait, ...] = (
@@ -54,10 +55,15 @@ def _capture(condition: Condition, value: str) -> Mapping[str, str] | None:
     return next((match for pattern in condition.patterns if (match := pattern.match(value)) is not None), None)
 
 
+def show(value: str) -> str:
+    """A value as a reason may quote it. A value that may contain an account, such as the label `@jane`, is left out."""
+    return "…" if names_account(value) else shorten(value)
+
+
 def explain_no_match(observation: Observed) -> str:
     """The reason to show for an observation that no rule matches."""
     named = ((trait, observation.traits.get(trait, ())) for trait in SHOWN)
-    shown = ", ".join(f"{trait} `{shorten(value)}`" for trait, values in named for value in values[:_MOST_SHOWN])
+    shown = ", ".join(f"{trait} `{show(value)}`" for trait, values in named for value in values[:_MOST_SHOWN])
     return f"no rule matches {observation.kind}{': ' if shown else ''}{shown}"
 
 
@@ -83,7 +89,7 @@ def is_met(condition: Condition, observation: Observed) -> bool:
 
 
 def _explain_trait(trait: Trait, expected: str, seen: Observed) -> Iterator[str]:
-    values = ", ".join(shorten(value) for value in seen.traits.get(trait, ())[:_MOST_SHOWN])
+    values = ", ".join(show(value) for value in seen.traits.get(trait, ())[:_MOST_SHOWN])
     if trait == "label":
         yield f"no label {expected}; " + (f"labels were {values}" if values else "the payload shows no labels")
     elif trait == "item_type":

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from service.deliveries.observation import Observed
 from service.deliveries.payload import RawPayload
-from service.rules.matching import SHOWN, is_met
+from service.rules.matching import SHOWN, is_met, show
 from service.rules.model import InstantAction, Rule, Rules
 from service.rules.patterns import search
 
@@ -73,7 +73,7 @@ def _find_unmet(rule: Rule, provider: str, observation: Observed, payload: RawPa
     for condition in rule.conditions:
         if not is_met(condition, observation):
             met = False
-            values = observation.traits.get(condition.trait, ())
+            values = tuple(map(show, observation.traits.get(condition.trait, ())))
             patterns = tuple(pattern.text for pattern in condition.patterns)
             yield UnmetCondition(condition.trait, patterns, values if condition.trait in SHOWN or not values else None)
     if met and rule.where is not None and not search(rule.where, payload.json):

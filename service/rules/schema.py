@@ -29,6 +29,13 @@ from service.rules.values import (
 )
 
 
+def _read_actions(value: object) -> object:
+    """The items of `then`. Refuse an empty list here: a check of the whole rule would need a valid `when`."""
+    if value == []:
+        raise ValueError("expected an action, such as started")
+    return as_list(value)
+
+
 class Entry(Strict):
     """One rule."""
 
@@ -37,7 +44,7 @@ class Entry(Strict):
     name: str = ""
     when: When
     where: Annotated[str | None, BeforeValidator(read_path)] = None
-    then: Annotated[tuple[Annotated[Then, BeforeValidator(read_action)], ...], BeforeValidator(as_list)]
+    then: Annotated[tuple[Annotated[Then, BeforeValidator(read_action)], ...], BeforeValidator(_read_actions)]
 
     def actions(self) -> tuple[Action, ...]:
         """All actions of the rule: the items of `then` in their order, and the actions of one item in a fixed order."""
@@ -46,9 +53,6 @@ class Entry(Strict):
     def check(self, wrong: Collection[Path]) -> Iterator[Found]:
         """Find actions that have no effect, and insertions that have no value."""
         of_when = {path[1:2] for path in wrong if path[:1] == ("when",)}
-        of_then = any(path[:1] == ("then",) for path in wrong)
-        if not of_then and not self.actions():
-            yield ("then",), "expected an action, such as started"
         if ("kind",) not in of_when and (self.when.kind or not of_when):
             yield from self._find_ineffective()
         if not of_when:

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.lifecycle.durations import parse_duration
-from service.lifecycle.teams import normalise_team
+from service.lifecycle.teams import LONGEST, normalise_team
 from service.settings.faults import NESTING, PREFIX
 from service.settings.sources import SourceSettings, read_sources
 
@@ -139,7 +139,9 @@ class Settings(BaseSettings):
     def _check_teams(cls, thresholds: dict[str, timedelta]) -> dict[str, timedelta]:
         by_team = {name: length for team, length in thresholds.items() if (name := normalise_team(team))}
         if len(by_team) < len(thresholds):
-            raise ValueError("expected distinct team names that do not begin with _ and have at most 100 characters")
+            raise ValueError(
+                f"expected distinct team names of at most {LONGEST} characters that do not begin with _ and have no @"
+            )
         return by_team
 
     @property

@@ -160,8 +160,13 @@ def test_keyword_arguments_take_precedence_over_the_environment(monkeypatch: pyt
             '{"search": "soon"}',
             "LOOPGAUGE_THRESHOLDS__SEARCH: expected a duration such as 90s, 15m, 6h, 14d",
         ),
-        ("THRESHOLDS", '{"_org": "7d"}', "LOOPGAUGE_THRESHOLDS: expected distinct team names that do not begin"),
-        ("THRESHOLDS", '{"' + "x" * 101 + '": "7d"}', "and have at most 100 characters"),
+        (
+            "THRESHOLDS",
+            '{"_org": "7d"}',
+            "LOOPGAUGE_THRESHOLDS: expected distinct team names of at most 100 characters that do not begin",
+        ),
+        ("THRESHOLDS", '{"' + "x" * 101 + '": "7d"}', "at most 100 characters"),
+        ("THRESHOLDS", '{"@jane": "7d"}', "and have no @"),
         ("THRESHOLDS", '{"ML": "7d", "ml": "8d"}', "LOOPGAUGE_THRESHOLDS: expected distinct team names"),
         (
             "FORGOTTEN_AFTER",

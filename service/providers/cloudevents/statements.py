@@ -2,8 +2,10 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -17,7 +19,7 @@ from service.lifecycle.errors import AmbiguousReference, BadReference
 from service.lifecycle.events import EARLIEST, LifecycleEvent
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.fields import DATA_PROPERTIES, FIELDS, DataProperty, FieldName
-from service.lifecycle.nearest import suggest
+from service.lifecycle.nearest import did_you_mean, suggest
 from service.lifecycle.readings import ReferenceReader
 from service.lifecycle.references import Ref
 from service.providers.cloudevents.format import LONGEST, Event, InvalidEvent, decode, media_type
@@ -30,6 +32,8 @@ _STATEMENTS: Mapping[str, ActName] = {_PREFIX + name: name for name in ACTS}
 # Subjects with these prefixes are always evidence. For example, a pipeline sends events about a commit, and a commit is
 # never an experiment.
 _NEVER_MARKED = ("commit:", "branch:", "run:")
+_PROPERTY = re.compile("[A-Za-z][A-Za-z0-9_-]{0,39}")
+_MOST_NAMED = 10
 # Two references have to fit into one entry of a PostgreSQL B-tree index, which has at most 2704 bytes.
 _LONGEST_REFERENCE = 1000
 
@@ -87,10 +91,11 @@ def observations_of(
     if statement is None:
         raise InvalidEvent("type", _describe_unknown(event.type))
     subject = _reference(event.subject, "subject", references)
-    at, data = _time(event, now), _data(event)
+    at, raw = _time(event, now), _raw_data(event)
+    data = _data(raw)
     marks = _marks(event, statement, subject, at)
     stated = events_of(statement, subject, at, data.declared, channel="api", result=data.result or "success")
-    return (Stated((*marks, *stated)), *_linked(subject, at, data, references))
+    return (Stated((*marks, *stated), tuple(_unread(raw))), *_linked(subject, at, data, references))
 
 
 def _describe_unknown(type_: str) -> str:
@@ -128,7 +133,8 @@ def _time(event: Event, now: datetime) -> datetime:
     return at
 
 
-def _data(event: Event) -> _Data:
+def _raw_data(event: Event) -> bytes:
+    """The data of an event as JSON; empty if the event has no data."""
     raw = bytes(event.data).strip()
     if event.data_base64 is not None:
         try:
@@ -136,16 +142,29 @@ def _data(event: Event) -> _Data:
         except (binascii.Error, ValueError) as error:
             raise InvalidEvent("data_base64", "expected base64") from error
     if raw in (b"", b"null"):
-        return EventData()
+        return b""
     content_type = media_type(event.datacontenttype) or "application/json"
     if not content_type.endswith(("/json", "+json")):
         raise InvalidEvent("datacontenttype", f"expected application/json, got {content_type[:40]!r}")
-    data = decode(raw, EventData, "data")
+    return raw
+
+
+def _data(raw: bytes) -> _Data:
+    data = decode(raw, EventData, "data") if raw else EventData()
     outcome = data.declared.get("outcome", "failed")
     if "failure_category" in data.declared and outcome != "failed":
         problem = f"only a failed experiment has a failure category, and the outcome is {outcome}"
         raise InvalidEvent("data.failure_category", problem)
     return data
+
+
+def _unread(raw: bytes) -> Iterator[str]:
+    """Say which properties of the data are not read. A name that may be anything but a property is not quoted."""
+    names = decode(raw, dict[str, msgspec.Raw], "data") if raw else {}
+    unknown = [name for name in names if name not in EventData.__struct_fields__]
+    for name in islice(filter(_PROPERTY.fullmatch, unknown), _MOST_NAMED):
+        question = did_you_mean(name, EventData.__struct_fields__)
+        yield "; ".join(filter(None, (f"data.{name} is not a property of these events", question)))
 
 
 def _marks(event: Event, statement: ActName, subject: Ref, at: datetime) -> Iterator[LifecycleEvent]:

@@ -14,6 +14,9 @@ _SHORT = re.compile(r"([\w.-]+(?:/[\w.-]+)+)([#!])([0-9]{1,18})")
 _NUMBER = re.compile("[0-9]{1,18}")
 _HASH = re.compile("[0-9A-Fa-f]{7,64}")
 _KINDS = frozenset({"issues", "work_items", "merge_requests", "commit", "commits", "tree"})
+_HOSTED = "gitlab.com"
+# The usual relative URL root of an instance that shares its host with other services: `https://host/gitlab/acme/app`.
+_ROOT = "gitlab"
 # A project is in at least one group, and GitLab allows 20 levels of groups.
 _LEAST_SEGMENTS = 2
 _MOST_SEGMENTS = 22
@@ -27,23 +30,39 @@ class _Shown(msgspec.Struct):
 
 
 def _read_address(address: Address) -> Claim:
-    path, certain = address.path[: 2 * _MOST_SEGMENTS], address.has_label("gitlab")
+    path = address.path[: 2 * _MOST_SEGMENTS]
     if shown := _shown(address.query.get("show", "")):
         return Claim((shown,), certain=True)
+    pages = [_read_page(each) for each in _below_root(address.host, path)]
+    subjects = dict.fromkeys(subject for subjects, _ in pages for subject in subjects)
+    return claim([*subjects], certain=address.has_label(_ROOT) or any(certain for _, certain in pages))
+
+
+def _below_root(host: str, path: tuple[str, ...]) -> Sequence[tuple[str, ...]]:
+    """The paths that an address may have below the URL of its instance, the likeliest first."""
+    if host == _HOSTED or not path:
+        return [path]
+    if path[0] == _ROOT:
+        return [path[1:], path]
+    return [path, path[1:]] if "-" in path else [path]
+
+
+def _read_page(path: tuple[str, ...]) -> tuple[Sequence[Ref], bool]:
+    """The subjects that a page may be about, and whether only GitLab has such pages."""
     match path:
         case ["api", "v4", "projects", project, *page] if "/" in project:
-            return claim(_subjects(project, page), certain=True)
+            return _subjects(project, page), True
         case ["groups", *_] | [_, "-", *_]:
             # The page belongs to a group.
-            return Claim()
+            return [], False
         case _ if "-" in path[_LEAST_SEGMENTS:]:
             place = path.index("-", _LEAST_SEGMENTS)
-            return claim(_subjects("/".join(path[:place]), path[place + 1 :]), certain=True)
+            return _subjects("/".join(path[:place]), path[place + 1 :]), True
         case _:
             # Before GitLab 13, addresses had no `-`. GitLab redirects such addresses.
             places = (place for place, name in enumerate(path) if place >= _LEAST_SEGMENTS and name in _KINDS)
             place = next(places, len(path))
-            return claim(_subjects("/".join(path[:place]), path[place:]), certain=certain)
+            return _subjects("/".join(path[:place]), path[place:]), False
 
 
 def _shown(parameter: str) -> Ref | None:

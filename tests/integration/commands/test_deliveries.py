@@ -176,7 +176,8 @@ def test_a_reference_without_deliveries_says_which_deliveries_the_filter_does_no
     ended = invoke("deliveries", "list", "--ref", "acme/app#7", DATABASE_URL=database_url)
     assert (ended.returncode, ended.stdout) == (0, "")
     assert ended.stderr == (
-        "no deliveries about acme/app#7; without --ref, the list has those that are pending or failed, too\n"
+        "no deliveries about acme/app#7; --ref does not find deliveries that are pending or failed: list them with "
+        "--verdict pending or --verdict failed\n"
     )
     malformed = invoke("deliveries", "list", "--ref", "number one", DATABASE_URL=database_url)
     assert (malformed.returncode, malformed.stdout, malformed.stderr.count("\n")) == (1, "", 1)

@@ -230,6 +230,8 @@ class _Answers(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    do_POST = do_GET
+
     def log_message(self, *_: object) -> None:
         """Log nothing."""
 
@@ -355,6 +357,24 @@ def test_an_answer_that_is_no_result_is_reported_in_one_line(
         ended = _remotely(url, "deliveries", "list")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == f"loopgauge: {error.format(url=url)}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        (("deliveries", "list", "--all"), {"deliveries": [], "next": "again"}),
+        (("experiments", "list", "--all", "--json"), {"experiments": [], "next": "again"}),
+        (("deliveries", "retry", "--failed"), {"retried": 0, "deliveries": [], "next": "again"}),
+    ],
+    ids=["deliveries", "experiments", "retry"],
+)
+def test_a_service_that_repeats_a_page_for_ever_does_not_keep_a_command_running(
+    command: tuple[str, ...], answer: Mapping[str, Any]
+) -> None:
+    with _answering(200, {"content-type": "application/json"}, json.dumps(answer).encode()) as (url, _):
+        ended = _remotely(url, *command)
+    assert ended.returncode == 1
+    assert "repeats a page, so the list would never end; check what answers at this address" in ended.stderr
 
 
 @pytest.mark.parametrize("document", [b'{"sources": ', b"", b"[" * 100_000], ids=["cut", "empty", "deep"])

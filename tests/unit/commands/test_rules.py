@@ -10,6 +10,7 @@ import pytest
 
 from service.commands.faults import manual, wrap
 from service.deliveries.observation import Kind
+from service.lifecycle import teams
 from service.rules.faults import Fault, InvalidRules
 from service.settings import read_rules_file
 from tests.support.builders import Issue, at
@@ -57,7 +58,7 @@ def test_the_check_of_an_invalid_file_can_print_json(tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text("extends: none\nteams:\n  a: _org\n")
     ended = invoke("rules", "check", "--json", str(file))
-    message = "expected a team name of at most 100 characters that does not begin with _, got '_org'"
+    message = f"expected {teams.EXPECTED}, got '_org'"
     assert (ended.returncode, ended.stderr) == (1, "")
     assert json.loads(ended.stdout) == {
         "file": str(file),

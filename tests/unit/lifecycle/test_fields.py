@@ -1,5 +1,6 @@
 """The registry describes every field that an event can declare."""
 
+import re
 from typing import get_args
 
 import pytest
@@ -32,6 +33,17 @@ def test_no_two_fields_share_a_property_of_event_data() -> None:
         ("team", "", None),
         ("team", "x" * 100, "x" * 100),
         ("team", "x" * 101, None),
+        ("team", "@jane", None),
+        ("team", "jane@acme.example", None),
+        ("team", "[~jane]", None),
+        ("team", "[infra]", "[infra]"),
+        ("url", "https://user:pw@wiki.example.com/@page?to=a@b", "https://wiki.example.com/@page?to=a@b"),
+        ("shared", "HTTPS://user@wiki.example.com/45", "HTTPS://wiki.example.com/45"),
+        (
+            "title",
+            "Try http://user:p@w@wiki.example.com and ssh://git@host/x",
+            "Try http://wiki.example.com and ssh://host/x",
+        ),
         ("risk", " Bold", "bold"),
         ("risk", "reckless", None),
         ("outcome", "Failed", "failed"),
@@ -46,6 +58,21 @@ def test_a_field_normalises_the_values_that_it_accepts_and_refuses_others(
     field: FieldName, value: str, stored: str | None
 ) -> None:
     assert FIELDS[field].normalise(value) == stored
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted"),
+    [
+        ("search", True),
+        (" [infra] a[b", True),
+        ("@jane", False),
+        ("jane@acme.example", False),
+        ("[~jane]", False),
+        ("a [[~jane", False),
+    ],
+)
+def test_the_pattern_of_a_team_in_event_data_excludes_accounts(name: str, *, accepted: bool) -> None:
+    assert bool(re.search(DATA_PROPERTIES["team"].pattern, name)) is accepted
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,11 @@ GITLAB = [
     ("https://code.example.com:8443/acme/app/-/issues/45", "gitlab:acme/app#45"),
     ("https://code.example.com/acme/tools/app/issues/45", "gitlab:acme/tools/app#45"),
     ("https://gitlab.com/api/v4/projects/acme%2Fapp/issues/45", "gitlab:acme/app#45"),
+    ("https://host.example.com/gitlab/acme/app/-/issues/45", "gitlab:acme/app#45"),
+    ("https://host.example.com/gitlab/acme/tools/app/-/merge_requests/7", "gitlab:acme/tools/app!7"),
+    ("https://host.example.com/gitlab/acme/app/issues/45", "gitlab:acme/app#45"),
+    ("https://host.example.com/gitlab/api/v4/projects/acme%2Fapp/issues/45", "gitlab:acme/app#45"),
+    ("https://gitlab.com/gitlab/tools/app/-/issues/45", "gitlab:gitlab/tools/app#45"),
     (f"https://gitlab.com/acme/app/-/issues?{shown(iid='45', full_path='acme/app', id=9)}", "gitlab:acme/app#45"),
     (f"https://gitlab.com/groups/acme/-/issues?{shown(iid=45, full_path='Acme/App')}", "gitlab:acme/app#45"),
 ]
@@ -76,6 +81,13 @@ JIRA = [
 def test_the_address_of_a_page_means_its_subject(address: str, reference: str) -> None:
     assert REFERENCES.read(address).first == (reference,)
     assert REFERENCES.settle(address) == reference
+
+
+def test_the_first_segment_of_an_address_on_gitlab_may_be_the_root_of_the_instance() -> None:
+    reading = REFERENCES.read("https://host.example.com/scm/acme/app/-/issues/45")
+    assert reading.first == ("gitlab:scm/acme/app#45",)
+    assert "gitlab:acme/app#45" in reading.others
+    assert "gitlab:gitlab/acme/app#45" in REFERENCES.read("https://host.example.com/gitlab/acme/app/-/issues/45").others
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,12 @@ from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
 from service.providers import CLOUD_EVENTS
 from service.providers.cloudevents import BATCHED, MOST_EVENTS, STRUCTURED, InvalidEvent, NoCloudEvent
-from tests.support.builders import at
+from service.rules.apply import apply_rules
+from tests.support.builders import NO_PAYLOAD, at
 from tests.support.cloudevents import batched, structured
 from tests.support.mutations import nearly_right
 from tests.support.paths import CORPUS
+from tests.support.road import RULES
 
 OURS = "dev.loopgauge.experiment."
 SUBJECT = Ref("github:acme/app#45")
@@ -236,7 +238,9 @@ DATA: Sequence[tuple[dict[str, Any], Sequence[LifecycleEvent]]] = [
 def test_each_field_of_the_data_declares_its_own_value(
     data: dict[str, Any], expected: Sequence[LifecycleEvent]
 ) -> None:
-    assert said("described", data) == [Stated((MARKED, *expected))]
+    (stated,) = observed(said("described", data))
+    assert isinstance(stated, Stated)
+    assert stated.events == (MARKED, *expected)
 
 
 @pytest.mark.parametrize("outcome", ["worked", "failed", "inconclusive", "abandoned"])
@@ -513,6 +517,23 @@ def test_every_optional_attribute_except_the_subject_may_be_null_or_absent(name:
 def test_unknown_attributes_are_ignored() -> None:
     extended = ours(traceparent="00-0af7", dataschema="https://example.com/schema", sequence="7")
     assert observe(to_structured_event(extended)) == observe(to_binary_event(extended)) == [Stated((MARKED,))]
+
+
+def test_a_property_that_is_not_read_is_named_with_the_nearest_property() -> None:
+    data = {"outcom": "failed", "colour": "red", "jane@acme.example": 1, "team": "search"}
+    (stated,) = observed(said("concluded", data))
+    assert isinstance(stated, Stated)
+    assert stated.unread == (
+        "data.outcom is not a property of these events; did you mean outcome?",
+        "data.colour is not a property of these events",
+    )
+
+
+def test_the_reason_of_an_event_names_the_properties_that_are_not_read() -> None:
+    observations = observed(said("concluded", {"outcom": "failed"}))
+    assert apply_rules(RULES, "cloudevents", observations, NO_PAYLOAD).reason == (
+        "stated; refused: data.outcom is not a property of these events; did you mean outcome?"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.deliveries.observation import Commented
+from service.lifecycle import teams
 from service.lifecycle.events import (
     Concluded,
     Declared,
@@ -198,8 +199,12 @@ REFUSED = [
         "too many words after the command; expected /experiment share [learning_url]",
     ),
     (" start now", "too many words after the command; expected /experiment start"),
-    (" team", "team needs a value: expected a team name of at most 100 characters that does not begin with _"),
-    (" team _org", "team: expected a team name of at most 100 characters that does not begin with _"),
+    (" team", f"team needs a value: expected {teams.EXPECTED}"),
+    (" team _org", f"team: expected {teams.EXPECTED}"),
+    (
+        " described",
+        f"unknown command; {UNKNOWN}; a comment describes team and risk: write /experiment team <team>, for example",
+    ),
     (" team ml platform", "too many words after the command; expected /experiment team <team>"),
     (" risk", "risk needs a value: expected one of bold, safe"),
     (" risk blod", "risk: expected one of bold, safe; did you mean bold?"),

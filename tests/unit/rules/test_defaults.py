@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import pytest
 
 from service.deliveries.observation import Commented, Kind, Linked, Mentioned, Nothing, Observation, Observed, Renamed
+from service.lifecycle import teams
 from service.lifecycle.aliases import Alias
 from service.lifecycle.declarations import declarations_in, value_of
 from service.lifecycle.events import (
@@ -230,7 +231,7 @@ REFUSED_LABELS = [
     ("outcome:fail", "expected one of worked, failed, inconclusive, abandoned; did you mean failed?"),
     ("outcome:undeclared", "expected one of worked, failed, inconclusive, abandoned"),
     ("risk:blod", "expected one of bold, safe; did you mean bold?"),
-    ("team:_org", "expected a team name of at most 100 characters that does not begin with _"),
+    ("team:_org", f"expected {teams.EXPECTED}"),
 ]
 
 
@@ -264,9 +265,31 @@ def test_each_refused_command_of_a_delivery_has_its_own_reason() -> None:
 
 def test_a_refused_label_that_may_contain_an_account_is_not_quoted() -> None:
     assert interpreted(seen("experiment", "team:_@ada")).reason == (
-        "experiment by label; refused: a label: "
-        "expected a team name of at most 100 characters that does not begin with _"
+        f"experiment by label; refused: a label: expected {teams.EXPECTED}"
     )
+
+
+@pytest.mark.parametrize("name", ["team:@jane", "team:jane@acme.example", "team:[~jane]"])
+def test_a_label_with_an_account_makes_no_team_and_is_not_quoted(name: str) -> None:
+    meaning = interpreted(seen("experiment", name))
+    assert not [
+        event
+        for event in meaning.events
+        if isinstance(event, Declared) and event.channel == "label" and event.field == "team"
+    ]
+    assert "no @, because a mention may name a person" in meaning.reason
+    assert "jane" not in repr(meaning)
+    assert "jane" not in interpreted(observation("labelled", label=name.removeprefix("team:"))).reason
+    assert "jane" not in interpreted(seen(name.removeprefix("team:"))).reason
+
+
+def test_a_label_with_an_address_is_stored_without_the_user_and_the_password() -> None:
+    own = "rules: [{when: {label: 'learnt:{page}'}, then: {shared: '{page}'}}]"
+    rules = read_rules(RulesFile("rules.yaml", f"extends: none\n{own}"), [], PROVIDERS)
+    interpretation = apply_rules(rules, "github", [seen("learnt:https://user:pw@wiki.example.com/45")], NO_PAYLOAD)
+    (stated,) = [statement.event for statement in interpretation.statements]
+    assert isinstance(stated, Declared)
+    assert (stated.value, stated.label) == ("https://wiki.example.com/45", "learnt:https://wiki.example.com/45")
 
 
 def test_a_label_that_another_rule_accepts_is_not_refused() -> None:

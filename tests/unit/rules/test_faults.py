@@ -293,6 +293,20 @@ def test_every_fault_of_one_rule_is_reported() -> None:
     ]
 
 
+def test_a_rule_without_conditions_and_actions_has_two_faults() -> None:
+    assert [(fault.path, fault.message) for fault in faults(rule("[]", "[]"))] == [
+        ("rule 1 'a bet', when", "expected a mapping, got a list"),
+        ("rule 1 'a bet', then", "expected an action, such as started"),
+    ]
+
+
+@pytest.mark.parametrize("word", ["describe", "described"])
+def test_the_act_that_is_no_action_of_rules_is_explained(word: str) -> None:
+    assert the_fault(rule("{kind: closed}", word)).message == (
+        f"{word} is not an action of rules; write declare: {{team: …}}, or another field"
+    )
+
+
 def test_the_value_of_a_misspelt_key_is_checked_too() -> None:
     text = "threshold:\n  search: soon\n" + rule("{lable: '{}'}", "{declaer: {outcome: faild}}")
     assert [(fault.line, fault.path) for fault in faults(text)] == [
