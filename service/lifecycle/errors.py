@@ -47,5 +47,9 @@ class UnreadableEvent(LifecycleError):
     """A stored lifecycle event cannot be read; a newer version of loopgauge wrote it."""
 
 
+class TooManyRelatives(LifecycleError):
+    """A subject has more links, or its relatives have more events, than loopgauge follows; the message says which."""
+
+
 class UnknownTeam(LifecycleError):
     """The team has no row in the metrics: it has no experiment, or the row `_other` contains its experiments."""

@@ -6,7 +6,7 @@ subject may have several targets.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -57,31 +57,24 @@ class Graph:
 
     def ancestors(self, subject: Ref) -> frozenset[Ref]:
         """The transitive closure of the subject's targets, without the subject."""
-        return _reach(subject, self.upwards)
+        return _reach([subject], self.upwards) - {subject}
 
     def descendants(self, subject: Ref) -> frozenset[Ref]:
         """The transitive closure of the subject's evidence, without the subject."""
-        return _reach(subject, self.downwards)
+        return _reach([subject], self.downwards) - {subject}
 
-    def is_root(self, subject: Ref, marked: frozenset[Ref]) -> bool:
-        """Whether a subject is the root of an experiment. A root is marked and has no marked ancestor.
-
-        Marked subjects in one cycle are ancestors of each other. In this case the alphabetically first of them is the
-        root.
-        """
-        if subject not in marked:
-            return False
-        above = self.ancestors(subject) & marked
-        cycle = above & self.descendants(subject)
-        return above == cycle and all(subject < other for other in cycle)
+    def relatives(self, subjects: Collection[Ref]) -> frozenset[Ref]:
+        """The subjects, all their ancestors and all their descendants."""
+        return frozenset(subjects) | _reach(subjects, self.upwards) | _reach(subjects, self.downwards)
 
 
-def _reach(start: Ref, steps: Mapping[Ref, frozenset[Ref]]) -> frozenset[Ref]:
+def _reach(start: Iterable[Ref], steps: Mapping[Ref, frozenset[Ref]]) -> frozenset[Ref]:
+    """The subjects that one or more steps lead to."""
     reached: set[Ref] = set()
-    frontier = [start]
+    frontier = list(start)
     while frontier:
         for neighbour in steps.get(frontier.pop(), frozenset()):
             if neighbour not in reached:
                 reached.add(neighbour)
                 frontier.append(neighbour)
-    return frozenset(reached - {start})
+    return frozenset(reached)

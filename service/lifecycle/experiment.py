@@ -1,6 +1,7 @@
 """The experiment: the result of folding the events on a root and on its evidence."""
 
-from collections.abc import Collection, Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -41,11 +42,12 @@ class Attempt:
 
     Attributes:
         own: all events on the subject.
-        evidence: all events on the subjects that serve the marked subject.
+        contains: whether another subject is the marked subject itself, or serves it. The root does not count as
+            evidence for the marked subject, even in a cycle.
     """
 
     own: Collection[LifecycleEvent]
-    evidence: Collection[LifecycleEvent] = ()
+    contains: Callable[[Ref], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def fold(
     For example, merging a change does not conclude the item that the change serves.
 
     Args:
-        root: the experiment's own subject; the caller checks that it is a root (`is_marked`, `Graph.is_root`).
+        root: the experiment's own subject; the caller checks that it is a root (`is_marked`, `Components.is_root`).
         own: all events on the root; at least one.
         evidence: all events on the subjects that serve the root.
         attempts: the marked subjects that serve the root; `evidence` contains their events too.
@@ -160,18 +162,26 @@ def _time_of(event: LifecycleEvent | None) -> datetime | None:
 
 
 def _restarts(attempts: Iterable[Attempt], grounds: Grounds) -> tuple[Restart, ...]:
+    times = [event.occurred_at for event in grounds.counted]
+    starting = [event for event in grounds.counted if isinstance(event, Started | Signalled | Concluded)]
     restarts: list[Restart] = []
     for attempt in attempts:
-        ideas = [event.occurred_at for event in attempt.own if isinstance(event, Proposed)]
-        if not ideas or min(ideas) <= grounds.idea_at:
+        idea_at = min((event.occurred_at for event in attempt.own if isinstance(event, Proposed)), default=None)
+        if idea_at is None or idea_at <= grounds.idea_at:
             continue
-        attempt_events = {*attempt.own, *attempt.evidence}
-        before = [event for event in grounds.counted if _ends_before(event, min(ideas)) and event not in attempt_events]
-        concluded = find_conclusion([event for event in before if event in grounds.root_events]).concluded is not None
+        # Search backwards from the idea: the last event before it is usually near.
+        before = (grounds.counted[place - 1] for place in range(bisect_right(times, idea_at), 0, -1))
+        last = next(_others(before, idea_at, attempt), None)
+        concluded = find_conclusion(list(_others(grounds.decisive, idea_at, attempt))).concluded is not None
         # If the experiment had not started before the attempt, the attempt starts the experiment: this is no restart.
-        if concluded or any(isinstance(event, Started | Signalled | Concluded) for event in before):
-            restarts.append(Restart(min(ideas), concluded, min(ideas) - before[-1].occurred_at))
+        if last and (concluded or any(_others(starting, idea_at, attempt))):
+            restarts.append(Restart(idea_at, concluded, idea_at - last.occurred_at))
     return tuple(sorted(restarts))
+
+
+def _others(events: Iterable[LifecycleEvent], at: datetime, attempt: Attempt) -> Iterator[LifecycleEvent]:
+    """The events that end before an attempt begins, and that are not the attempt's own."""
+    return (event for event in events if _ends_before(event, at) and not attempt.contains(event.subject))
 
 
 def _ends_before(event: LifecycleEvent, at: datetime) -> bool:

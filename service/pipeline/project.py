@@ -1,22 +1,29 @@
 """Project: compute ("fold") experiments anew from all committed events about them."""
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TypeAlias
 
 import structlog
 
+from service.lifecycle.errors import TooManyRelatives
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory
-from service.pipeline.surroundings import read_surroundings
-from service.storage import dirty_subjects, exclusions, experiments
-from service.storage.database import Connection, Transactions, savepoint
+from service.pipeline.off_loop import compute
+from service.pipeline.surroundings import MOST_LINKS, Surroundings, read_surroundings
+from service.storage import dirty_subjects, exclusions, experiments, links
+from service.storage.database import Connection, Transactions
 from service.storage.errors import DatabaseTimeout, DatabaseUnavailable
 from service.telemetry import Telemetry
 
 BATCH = 100
 """The largest number of dirty subjects that are projected at a time."""
+
+MOST_EFFORT = 300_000
+"""The largest effort of one projection, in events to fold. An effort of this size takes some seconds."""
 
 _log = structlog.get_logger(__name__)
 
@@ -26,7 +33,11 @@ Reclassified: TypeAlias = list[tuple[FailureCategory, FailureCategory]]
 
 
 async def project_dirty(
-    database: Transactions, clock: Callable[[], datetime], telemetry: Telemetry | None = None
+    database: Transactions,
+    clock: Callable[[], datetime],
+    telemetry: Telemetry | None = None,
+    *,
+    each_alone: bool = False,
 ) -> int:
     """Fold the experiments of the next dirty subjects, and return the number of these subjects.
 
@@ -36,52 +47,83 @@ async def project_dirty(
 
     Args:
         telemetry: counts failures whose category changed; None for a replay, which does not count these failures.
+        each_alone: project each subject in transactions of its own, and count each attempt before it begins. This is
+            slower, but finds the subject whose projection ends the connection or the process.
 
     Raises:
-        DatabaseUnavailable: PostgreSQL cannot be reached, or the connection was lost; try again later.
+        DatabaseUnavailable: PostgreSQL cannot be reached, or the connection was lost; try again later, with
+            `each_alone`.
     """
-    claimed, reclassified = await _project_batch(database, clock)
+    projected = await (_project_each if each_alone else _project_batch)(database, clock)
     if telemetry is not None:
-        telemetry.count_reclassified(reclassified)
-    return claimed
+        telemetry.count_reclassified(projected.reclassified)
+    return projected.subjects
 
 
-async def _project_batch(database: Transactions, clock: Callable[[], datetime]) -> tuple[int, Reclassified]:
+@dataclass(slots=True)
+class _Projected:
+    """The number of subjects that are clean or postponed now, and the failures whose category changed."""
+
+    subjects: int = 0
+    reclassified: Reclassified = field(default_factory=list)
+
+
+async def _project_batch(database: Transactions, clock: Callable[[], datetime]) -> _Projected:
     try:
         async with database.transaction() as connection:
             claimed = await dirty_subjects.claim_dirty(connection, BATCH, clock())
             reclassified = await project(connection, claimed.keys())
             cleared = await dirty_subjects.clear(connection, claimed)
-        return len(claimed) if cleared else 0, reclassified
-    except DatabaseUnavailable as error:
-        if not isinstance(error, DatabaseTimeout):
+        return _Projected(len(claimed) if cleared else 0, reclassified)
+    except Exception as error:
+        if _is_lost(error):
             raise
-    except Exception:  # noqa: BLE001 - projecting each subject alone shows which one fails
+        # Projecting each subject alone shows which one fails.
         _log.debug("projection of a batch failed", exc_info=True)
     return await _project_each(database, clock)
 
 
-async def _project_each(database: Transactions, clock: Callable[[], datetime]) -> tuple[int, Reclassified]:
-    reclassified: Reclassified = []
-    failed: dict[Ref, str] = {}
+async def _project_each(database: Transactions, clock: Callable[[], datetime]) -> _Projected:
+    projected = _Projected()
+    for _ in range(BATCH):
+        async with database.transaction() as connection:
+            attempt = await dirty_subjects.begin_attempt(connection, clock())
+        if attempt is None:
+            break
+        subject, mark = attempt
+        try:
+            async with database.transaction() as connection:
+                reclassified = await project(connection, [subject])
+                projected.subjects += await dirty_subjects.finish_attempt(connection, subject, mark)
+            projected.reclassified += reclassified
+        except Exception as error:
+            if _is_lost(error):
+                raise
+            await _postpone(database, subject, mark, error, clock())
+            projected.subjects += 1
+    return projected
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether the connection was lost, so that the error tells nothing about the subjects."""
+    return isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseTimeout)
+
+
+async def _postpone(database: Transactions, subject: Ref, mark: int, error: Exception, now: datetime) -> None:
     async with database.transaction() as connection:
-        claimed = await dirty_subjects.claim_dirty(connection, BATCH, clock())
-        for subject in claimed:
-            try:
-                async with savepoint(connection):
-                    reclassified += await project(connection, [subject])
-            except Exception as error:
-                if isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseTimeout):
-                    raise
-                _log.error("projection failed", subject=subject, exc_info=error)
-                failed[subject] = f"{type(error).__name__}: {error}"
-        # Clear or postpone the subjects last: from here until this transaction ends, a process that marks one of them
-        # dirty again must wait.
-        projected = {subject: mark for subject, mark in claimed.items() if subject not in failed}
-        changed = await dirty_subjects.clear(connection, projected)
-        for subject, error_text in failed.items():
-            changed += await dirty_subjects.postpone(connection, subject, claimed[subject], error_text, clock())
-    return len(claimed) if changed else 0, reclassified
+        if isinstance(error, TooManyRelatives):
+            reason = f"{dirty_subjects.SET_ASIDE}{error}"
+            await dirty_subjects.fail_attempt(connection, subject, mark, reason, now)
+            # An ancestor has all these relatives too.
+            above = await links.ancestors(connection, subject, MOST_LINKS) - {subject}
+            others = await dirty_subjects.set_aside(connection, above, reason, now)
+            _log.warning("subject set aside", subject=subject, cause=str(error), others=others)
+        elif isinstance(error, DatabaseTimeout):
+            await dirty_subjects.fail_attempt(connection, subject, mark, f"{dirty_subjects.SET_ASIDE}{error}", now)
+            _log.warning("subject set aside", subject=subject, cause=str(error))
+        else:
+            await dirty_subjects.fail_attempt(connection, subject, mark, f"{type(error).__name__}: {error}", now)
+            _log.error("projection failed", subject=subject, exc_info=error)
 
 
 async def project(connection: Connection, dirty: Collection[Ref]) -> Reclassified:
@@ -100,12 +142,22 @@ async def project(connection: Connection, dirty: Collection[Ref]) -> Reclassifie
     affected |= await exclusions.select_subjects(connection, before.names)
     await experiments.lock_roots(connection, affected)
     now = await read_surroundings(connection, affected.union(dirty))
-    folded = [now.fold(root) for root in now.roots & affected]
+    folded = await compute(partial(_fold, now, now.roots & affected), now.size)
     reclassified = await _find_reclassified(connection, folded)
     await experiments.replace(connection, folded, affected - now.roots)
     excluded = {subject: now.excluded[subject] for subject in now.excluded.keys() & affected}
     await exclusions.replace(connection, excluded, affected - excluded.keys())
     return reclassified
+
+
+def _fold(now: Surroundings, roots: Iterable[Ref]) -> list[Experiment]:
+    effort, folded = 0, []
+    for root in sorted(roots):
+        effort += now.effort(root)
+        if effort > MOST_EFFORT:
+            raise TooManyRelatives(f"its experiments have more than {MOST_EFFORT:,} events together")
+        folded.append(now.fold(root))
+    return folded
 
 
 async def _find_reclassified(connection: Connection, folded: Iterable[Experiment]) -> Reclassified:

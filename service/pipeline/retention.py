@@ -1,7 +1,9 @@
 """Retention: delete old bodies, and old evidence that belongs to no experiment."""
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from service.lifecycle.errors import TooManyRelatives
 from service.lifecycle.references import Ref
 from service.pipeline.surroundings import read_surroundings
 from service.storage import aliases, events, inbox
@@ -46,23 +48,28 @@ async def delete_unattached(database: Database, before: datetime) -> int:
         async with database.transaction() as connection:
             stale = await events.list_inactive(connection, before, last, _SCAN)
         for start in range(0, len(stale), _BATCH):
-            async with database.transaction() as connection:
-                await aliases.lock_exclusive(connection)
-                batch = await events.filter_inactive(connection, before, stale[start : start + _BATCH])
-                unattached = await _select_unattached(connection, batch)
-                await events.delete_subjects(connection, unattached)
-            deleted += len(unattached)
+            deleted += await _delete_batch(database, before, stale[start : start + _BATCH])
         if len(stale) < _SCAN:
             return deleted
         last = stale[-1]
 
 
-async def _select_unattached(connection: Connection, subjects: list[Ref]) -> list[Ref]:
+async def _delete_batch(database: Database, before: datetime, subjects: Sequence[Ref]) -> int:
+    try:
+        async with database.transaction() as connection:
+            await aliases.lock_exclusive(connection)
+            inactive = await events.filter_inactive(connection, before, subjects)
+            unattached = await _select_unattached(connection, inactive)
+            await events.delete_subjects(connection, unattached)
+        return len(unattached)
+    except TooManyRelatives:
+        # Try each subject in a transaction of its own. Keep a subject that has too many relatives alone: it may belong
+        # to an experiment.
+        each = [[subject] for subject in subjects] if len(subjects) > 1 else []
+        return sum([await _delete_batch(database, before, one) for one in each])
+
+
+async def _select_unattached(connection: Connection, subjects: Collection[Ref]) -> list[Ref]:
     surroundings = await read_surroundings(connection, subjects)
-
-    def is_attached(subject: Ref) -> bool:
-        canonical = surroundings.canonical(subject)
-        linked = {canonical} | surroundings.graph.ancestors(canonical) | surroundings.graph.descendants(canonical)
-        return bool(linked & surroundings.marked or linked & surroundings.excluded.keys())
-
-    return [subject for subject in subjects if not is_attached(subject)]
+    attached = surroundings.graph.relatives(surroundings.marked | surroundings.excluded.keys())
+    return [subject for subject in subjects if surroundings.canonical(subject) not in attached]

@@ -1,17 +1,29 @@
 """Surroundings: everything that is committed about some subjects and about the subjects linked to them."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 
 from service.lifecycle.aliases import Aliases
+from service.lifecycle.components import Components
+from service.lifecycle.errors import TooManyRelatives
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Graph
 from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
 from service.lifecycle.grounds import Grounds, find_grounds
 from service.lifecycle.references import Ref
+from service.pipeline.off_loop import compute
 from service.storage import aliases, events, links
 from service.storage.database import Connection
+from service.storage.events import EventRow
+
+MOST_LINKS = 20_000
+"""The largest number of links to follow from some subjects. More links than an organisation needs are an attack or a
+mistake, and would keep all experiments waiting."""
+MOST_EVENTS = 100_000
+"""The largest number of events of some subjects and their relatives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +36,7 @@ class Surroundings:
         roots: the subjects, ancestors and descendants that are experiments.
         excluded: the subjects, ancestors and descendants that metrics exclude and that are evidence for no experiment.
         events: the events of the subjects, and of every subject in `graph`.
+        canonical_names: the newest name of each name in `events`.
     """
 
     names: frozenset[Ref]
@@ -31,21 +44,48 @@ class Surroundings:
     roots: frozenset[Ref]
     excluded: Mapping[Ref, Exclusion]
     graph: Graph
+    components: Components
     events: Mapping[Ref, list[LifecycleEvent]]
+    canonical_names: Mapping[Ref, Ref]
     aliases: Aliases
 
     def canonical(self, subject: Ref) -> Ref:
         """The newest name of a subject."""
         return self.aliases.canonical(subject)
 
+    def ancestors(self, subject: Ref) -> frozenset[Ref]:
+        """The ancestors of a subject, whichever of its names is given."""
+        return self.graph.ancestors(self.canonical(subject))
+
     def fold(self, root: Ref) -> Experiment:
         """Fold the experiment of a root from the events of the root and of its evidence."""
         evidence = self.graph.descendants(root)
-        attempts = [
-            Attempt(self.events[subject], self._events_of(self.graph.descendants(subject) - {root}))
-            for subject in evidence & self.marked
-        ]
+        attempts = [Attempt(self.events[subject], self._part_of(subject, root)) for subject in evidence & self.marked]
         return fold(root, self.events[root], self._events_of(evidence), attempts)
+
+    @property
+    def size(self) -> int:
+        """The number of events and links."""
+        return sum(map(len, self.events.values())) + sum(map(len, self.graph.upwards.values()))
+
+    def effort(self, root: Ref) -> int:
+        """The effort to fold the experiment of a root: the number of events and of pieces of evidence.
+
+        Each attempt searches the events too, but a hundred times as fast as a fold reads them.
+        """
+        evidence = self.graph.descendants(root)
+        stated = sum(len(self.events.get(subject, ())) for subject in {root, *evidence})
+        return len(evidence) + stated + stated * len(evidence & self.marked) // 100
+
+    def _part_of(self, attempt: Ref, root: Ref) -> Callable[[Ref], bool]:
+        """A function that tells whether a stored name means the attempt or evidence for it, but not the root."""
+        is_evidence, canonical = self.components.evidence_of(attempt), self.canonical_names
+
+        def is_part(name: Ref) -> bool:
+            subject = canonical.get(name, name)
+            return subject != root and is_evidence(subject)
+
+        return is_part
 
     def grounds(self, root: Ref) -> Grounds:
         """Find the events that decide the experiment of a root."""
@@ -60,32 +100,62 @@ class Surroundings:
 
 
 async def read_surroundings(connection: Connection, subjects: Collection[Ref]) -> Surroundings:
-    """Read the surroundings of subjects, as they are committed now."""
+    """Read the surroundings of subjects, as they are committed now.
+
+    The evidence is complete for the subjects and their descendants. The surroundings contain the ancestors of these
+    with their events, but not all evidence of the ancestors.
+
+    Raises:
+        TooManyRelatives: there are more than `MOST_LINKS` links or more than `MOST_EVENTS` events.
+        UnreadableEvent: a newer release of loopgauge wrote an event in a form that this release cannot read.
+    """
     names = await aliases.read_all(connection)
-    graph = Graph.of(
-        (names.canonical(evidence), names.canonical(target))
-        for evidence, target in await _read_links(connection, names, subjects)
-    )
-    canonical = {names.canonical(subject) for subject in subjects}
-    linked = canonical.union(graph.upwards.keys(), graph.downwards.keys())
+    pairs = await _read_links(connection, names, subjects)
+    linked = {names.canonical(subject) for subject in chain(subjects, *pairs)}
+    rows = await events.read_rows(connection, frozenset[Ref]().union(*map(names.names, linked)), MOST_EVENTS + 1)
+    if len(rows) > MOST_EVENTS:
+        raise TooManyRelatives(f"the linked subjects have more than {MOST_EVENTS:,} events")
+    return await compute(partial(_surroundings, names, subjects, pairs, rows), len(pairs) + len(rows))
+
+
+async def read_experiments_of(connection: Connection, subjects: Collection[Ref]) -> Surroundings:
+    """Read the surroundings of subjects, with all evidence of the experiments that the subjects serve.
+
+    Raises:
+        TooManyRelatives: the subjects or these experiments have more links or events than loopgauge follows.
+        UnreadableEvent: a newer release of loopgauge wrote an event in a form that this release cannot read.
+    """
+    surroundings = await read_surroundings(connection, subjects)
+    served = {root for subject in subjects for root in surroundings.ancestors(subject) & surroundings.roots}
+    return await read_surroundings(connection, served.union(subjects)) if served - set(subjects) else surroundings
+
+
+def _surroundings(
+    names: Aliases, subjects: Collection[Ref], pairs: Iterable[tuple[Ref, Ref]], rows: Iterable[EventRow]
+) -> Surroundings:
+    graph = Graph.of((names.canonical(evidence), names.canonical(target)) for evidence, target in pairs)
+    canonical_names: dict[Ref, Ref] = {}
     events_by_subject: dict[Ref, list[LifecycleEvent]] = {}
-    stored = await events.events_of(connection, frozenset[Ref]().union(*map(names.names, linked)))
-    for subject, subject_events in stored.items():
+    for subject, subject_events in events.decode_rows(rows).items():
+        canonical_names[subject] = names.canonical(subject)
         events_by_subject.setdefault(names.canonical(subject), []).extend(subject_events)
     marked = frozenset(subject for subject, own in events_by_subject.items() if is_marked(own))
-    relatives = canonical.union(*(graph.ancestors(subject) | graph.descendants(subject) for subject in canonical))
+    components = Components(graph, marked)
+    relatives = graph.relatives({names.canonical(subject) for subject in subjects})
     excluded = {
         subject: exclusion
         for subject in relatives & events_by_subject.keys()
-        if (exclusion := find_exclusion(events_by_subject[subject])) and not graph.ancestors(subject) & marked
+        if (exclusion := find_exclusion(events_by_subject[subject])) and not components.has_marked_ancestor(subject)
     }
     return Surroundings(
         names=frozenset[Ref](subjects).union(*map(names.names, relatives)),
         marked=marked,
-        roots=frozenset(subject for subject in relatives if graph.is_root(subject, marked)),
+        roots=frozenset(filter(components.is_root, relatives)),
         excluded=excluded,
         graph=graph,
+        components=components,
         events=events_by_subject,
+        canonical_names=canonical_names,
         aliases=names,
     )
 
@@ -94,9 +164,11 @@ async def _read_links(connection: Connection, names: Aliases, subjects: Collecti
     """Read the links in the neighbourhood of the subjects, including links that name a subject by a former name."""
     searched = frozenset[Ref]().union(*map(names.names, subjects))
     while True:
-        found = await links.neighbourhood(connection, searched)
+        found = await links.neighbourhood(connection, searched, MOST_LINKS + 1)
+        if len(found) > MOST_LINKS:
+            raise TooManyRelatives(f"more than {MOST_LINKS:,} links connect the subject with others")
         linked = {subject for link in found for subject in link}
-        all_names = searched.union(*map(names.names, linked))
-        if all_names - searched <= linked:
+        missing = frozenset[Ref]().union(*map(names.names, linked)) - linked - searched
+        if not missing:
             return found
-        searched = all_names
+        searched |= missing

@@ -15,7 +15,7 @@ from service.lifecycle.in_force import FieldInForce, fields_in_force
 from service.lifecycle.references import Ref
 from service.lifecycle.stages import Omission, omissions
 from service.metrics.terms import Terms
-from service.pipeline.surroundings import Surroundings, read_surroundings
+from service.pipeline.surroundings import Surroundings, read_experiments_of
 from service.queries.contributions import Contribution, TeamRow, find_contributions, read_row
 from service.queries.experiments import ExperimentStatus, explain_absence, status_of
 from service.queries.refusals import Refusal, find_refusals
@@ -100,7 +100,7 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
     async with database.transaction() as connection:
         names = await aliases.read_all(connection)
         canonical = names.canonical(subject)
-        surroundings = await read_surroundings(connection, [canonical])
+        surroundings = await read_experiments_of(connection, [canonical])
         subjects = {canonical} | surroundings.graph.descendants(canonical)
         found = [event for subject in subjects for event in surroundings.events.get(subject, ())]
         if not found and canonical not in surroundings.graph.upwards:

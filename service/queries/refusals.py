@@ -8,12 +8,12 @@ from itertools import chain, islice
 from uuid import UUID
 
 from service.lifecycle.codec import event_id
-from service.lifecycle.errors import UnreadableEvent
+from service.lifecycle.errors import TooManyRelatives, UnreadableEvent
 from service.lifecycle.events import Declared, LifecycleEvent
 from service.lifecycle.experiment import Experiment, fold
 from service.lifecycle.futility import Keep, find_futility, futile_labels, is_relevant, standing_refusals
 from service.lifecycle.references import Ref
-from service.pipeline.surroundings import Surroundings, read_surroundings
+from service.pipeline.surroundings import Surroundings, read_experiments_of
 from service.rules.apply import COMMANDED
 from service.storage import events
 from service.storage.database import Connection
@@ -83,9 +83,10 @@ async def futile_commands(connection: Connection, deliveries: Collection[UUID]) 
         return {}
     subjects = {event.subject for brought in stated.values() for event in brought}
     try:
-        surroundings = await read_surroundings(connection, subjects)
-    except UnreadableEvent:
-        # A newer release wrote an event about one of the subjects. The deliveries can still be listed.
+        surroundings = await read_experiments_of(connection, subjects)
+    except (UnreadableEvent, TooManyRelatives):
+        # A newer release wrote an event about one of the subjects, or the subjects have too many links. The deliveries
+        # can still be listed.
         return {}
     judged = await asyncio.to_thread(_judge_all, surroundings, stated)
     return {delivery: reasons for delivery, reasons in judged.items() if reasons}

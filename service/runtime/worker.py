@@ -85,6 +85,7 @@ class Worker:
         self._snapshot: ExportedSnapshot | None = None
         self._latency = DeliveryLatency(telemetry)
         self._term = 0
+        self._project_each_alone = True
 
     @property
     def snapshot(self) -> ExportedSnapshot | None:
@@ -122,7 +123,11 @@ class Worker:
         return await interpret_pending(self._database, self._rules, self._telemetry, self._clock)
 
     async def _project(self) -> int:
-        projected = await project_dirty(self._database, self._clock, self._telemetry)
+        # A lost connection or a killed process may be the doing of one subject. After either, count each attempt before
+        # it begins, so that this subject is found and set aside.
+        each_alone, self._project_each_alone = self._project_each_alone, True
+        projected = await project_dirty(self._database, self._clock, self._telemetry, each_alone=each_alone)
+        self._project_each_alone = False
         if projected:
             self._changed.set()
         if 0 < projected < BATCH:

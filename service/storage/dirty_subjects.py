@@ -4,7 +4,7 @@ Each change gives its subject a new mark, a number from an ascending sequence. A
 claimed, so that a subject that changes during its projection stays dirty.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, exists, func, literal_column, or_, select, text
@@ -18,11 +18,18 @@ _CLAIM_LOCKS = 0x746F7563
 # The number of candidates to read for each subject to claim: other workers may have claimed the first candidates.
 _CANDIDATES = 8
 
-# A new mark also ends a postponement: the subject has changed, and its projection may now succeed.
+SET_ASIDE = "set aside: "
+"""The beginning of the error of a subject whose projection takes long or does not end."""
+
+# A new mark also ends a postponement: the subject has changed, and its projection may now succeed. A subject that is
+# set aside stays postponed: each attempt to project it costs much, and a sender could cause one attempt after another.
 _MARK = text(
     """
     INSERT INTO touched (subject) SELECT unnest(CAST(:subjects AS text[]))
-    ON CONFLICT (subject) DO UPDATE SET mark = excluded.mark, attempts = 0, retry_at = NULL, error = NULL
+    ON CONFLICT (subject) DO UPDATE SET mark = excluded.mark,
+        attempts = CASE WHEN starts_with(touched.error, :set_aside) THEN touched.attempts ELSE 0 END,
+        retry_at = CASE WHEN starts_with(touched.error, :set_aside) THEN touched.retry_at END,
+        error = CASE WHEN starts_with(touched.error, :set_aside) THEN touched.error END
     """
 )
 
@@ -31,7 +38,7 @@ async def mark_dirty(connection: Connection, subjects: Iterable[Ref]) -> None:
     """Mark subjects dirty, and give each subject a new mark."""
     ordered = sorted(set(subjects))
     if ordered:
-        await connection.execute(_MARK, {"subjects": ordered})
+        await connection.execute(_MARK, {"subjects": ordered, "set_aside": SET_ASIDE})
 
 
 async def claim_dirty(connection: Connection, limit: int, now: datetime) -> dict[Ref, int]:
@@ -100,23 +107,93 @@ async def clear(connection: Connection, claimed: Mapping[Ref, int]) -> int:
     return cleared.rowcount
 
 
-_POSTPONE = text(
-    """
+# The pause after an attempt that fails at once is at least a minute, since only a change of the code or the data helps.
+# The pause after an attempt that takes long or does not end begins with a second, because the connection may have been
+# lost for a reason that has nothing to do with the subject, and grows up to an hour.
+_PAUSE = """
+    CASE WHEN starts_with(CAST(:error AS text), :set_aside)
+        THEN interval '1 second' * least(power(4, least({attempts}, 6)), 3600)
+        ELSE interval '1 minute' * power(2, least({attempts}, 10)) END
+"""
+_BEGIN = text(
+    f"""
     UPDATE touched SET attempts = attempts + 1, error = :error,
-        retry_at = CAST(:now AS timestamptz) + interval '1 minute' * power(2, least(attempts, 10))
-    WHERE subject = (SELECT subject FROM touched WHERE subject = :subject AND mark = :mark FOR UPDATE SKIP LOCKED)
+        retry_at = CAST(:now AS timestamptz) + {_PAUSE.format(attempts="attempts")}
+    WHERE subject = ANY(ARRAY(SELECT subject FROM touched WHERE subject = ANY(:subjects) FOR UPDATE SKIP LOCKED))
+    """  # noqa: S608 - constants
+)
+_UNFINISHED = f"{SET_ASIDE}its last projection did not end"
+
+
+async def begin_attempt(connection: Connection, now: datetime) -> tuple[Ref, int] | None:
+    """Count an attempt to project the next dirty subject, and postpone the subject; None if no subject is due.
+
+    The caller commits this transaction before the attempt. So the attempt is counted and the subject is postponed, even
+    if the attempt ends the process or the connection.
+
+    Returns:
+        The subject and its mark, for `finish_attempt` or `fail_attempt`.
     """
+    for subject, mark in (await claim_dirty(connection, 1, now)).items():
+        if await set_aside(connection, [subject], _UNFINISHED, now):
+            return subject, mark
+    return None
+
+
+async def set_aside(connection: Connection, subjects: Collection[Ref], error: str, now: datetime) -> int:
+    """Count an attempt on dirty subjects, and postpone them with exponential backoff from one second to one hour.
+
+    Subjects that another transaction is marking at this moment are skipped. A later mark does not end the postponement.
+
+    Args:
+        error: the reason, which begins with `SET_ASIDE`.
+
+    Returns:
+        The number of subjects that were set aside.
+    """
+    values = {"subjects": sorted(subjects), "error": error, "set_aside": SET_ASIDE, "now": now}
+    return (await connection.execute(_BEGIN, values)).rowcount
+
+
+_RELEASE = text(
+    "UPDATE touched SET attempts = 0, retry_at = NULL, error = NULL WHERE subject = :subject AND mark <> :mark"
 )
 
 
-async def postpone(connection: Connection, subject: Ref, mark: int, error: str, now: datetime) -> int:
-    """Postpone a subject whose projection failed, with exponential backoff from one minute.
+async def finish_attempt(connection: Connection, subject: Ref, mark: int) -> int:
+    """Clear the mark of a subject that `begin_attempt` returned and that is projected now.
 
-    The subject is not postponed if another transaction has marked it again since the claim, or is marking it at this
-    moment: the change may let the next projection succeed.
+    A subject that has been marked again since then stays dirty, and is due at once.
 
     Returns:
-        1 if the subject was postponed, otherwise 0.
+        1 if the subject is clean now, otherwise 0.
     """
-    values = {"subject": subject, "mark": mark, "error": error, "now": now}
-    return (await connection.execute(_POSTPONE, values)).rowcount
+    cleared = await clear(connection, {subject: mark})
+    if not cleared:
+        await connection.execute(_RELEASE, {"subject": subject, "mark": mark})
+    return cleared
+
+
+_FAIL = text(
+    f"""
+    UPDATE touched SET error = :error,
+        retry_at = CAST(:now AS timestamptz) + {_PAUSE.format(attempts="greatest(attempts - 1, 0)")}
+    WHERE subject = :subject AND (mark = :mark OR starts_with(CAST(:error AS text), :set_aside))
+    """  # noqa: S608 - constants
+)
+
+
+async def fail_attempt(connection: Connection, subject: Ref, mark: int, error: str, now: datetime) -> None:
+    """Record why the projection of a subject that `begin_attempt` returned failed, and postpone the subject.
+
+    The pause grows exponentially: from one minute to 17 hours, or from one second to one hour if the error begins with
+    `SET_ASIDE`. A subject that has been marked again since the attempt began is due at once, unless it is set aside.
+    """
+    values = {"subject": subject, "mark": mark, "error": error, "set_aside": SET_ASIDE, "now": now}
+    if not (await connection.execute(_FAIL, values)).rowcount:
+        await connection.execute(_RELEASE, {"subject": subject, "mark": mark})
+
+
+async def error_of(connection: Connection, subject: Ref) -> str:
+    """Why the projection of a subject is postponed; empty if it is not."""
+    return await connection.scalar(select(touched.c.error).where(touched.c.subject == subject)) or ""

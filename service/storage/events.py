@@ -1,8 +1,9 @@
 """The tables `events` and `event_deliveries`: lifecycle events, and the deliveries that brought these events."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -11,7 +12,7 @@ from sqlalchemy import ARRAY, Uuid, and_, any_, literal, select, text
 from service.lifecycle.codec import data_of, kind_of, read_event
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.references import Ref
-from service.storage.database import Connection
+from service.storage.database import Connection, driver_of
 from service.storage.tables import among, columns, deliveries, event_deliveries, events
 
 _PROVENANCE = ("subject", "event_id", "delivery_id", "rule")
@@ -108,22 +109,44 @@ async def delete_unasserted(connection: Connection, subjects: Collection[Ref]) -
     await connection.execute(_DELETE_UNASSERTED, {"subjects": sorted(subjects)})
 
 
-async def events_of(connection: Connection, subjects: Collection[Ref]) -> dict[Ref, list[LifecycleEvent]]:
-    """Read all events of the subjects.
+EventRow: TypeAlias = tuple[str, str, datetime, str]
+"""The subject, kind, time and JSON data of a stored event."""
+
+_ROWS = "SELECT subject, kind, occurred_at, data::text FROM events WHERE subject = ANY($1) LIMIT $2"
+
+
+async def read_rows(connection: Connection, subjects: Collection[Ref], most: int) -> Sequence[EventRow]:
+    """Read the events of the subjects, without decoding them.
+
+    Args:
+        most: the largest number of events to read. If the result has this number of events, there may be more.
+    """
+    rows: Sequence[EventRow] = await (await driver_of(connection)).fetch(_ROWS, sorted(subjects), most)
+    return rows
+
+
+def decode_rows(rows: Iterable[EventRow]) -> dict[Ref, list[LifecycleEvent]]:
+    """Decode events, by subject. The decoding of thousands of events takes a while, so a thread may call this function.
 
     Raises:
         UnreadableEvent: a newer release of loopgauge wrote an event in a form that this release cannot read.
     """
-    rows = await connection.execute(
-        select(events.c.subject, events.c.kind, events.c.occurred_at, events.c.data).where(
-            among(events.c.subject, subjects)
-        )
-    )
     by_subject: dict[Ref, list[LifecycleEvent]] = {}
-    for row in rows:
-        subject = Ref(row.subject)
-        by_subject.setdefault(subject, []).append(read_event(row.kind, subject, row.occurred_at, row.data))
+    for subject, kind, occurred_at, data in rows:
+        event = read_event(kind, Ref(subject), occurred_at, msgspec.json.decode(data))
+        by_subject.setdefault(Ref(subject), []).append(event)
     return by_subject
+
+
+async def events_of(
+    connection: Connection, subjects: Collection[Ref], most: int = 10_000
+) -> dict[Ref, list[LifecycleEvent]]:
+    """Read and decode events of the subjects, at most `most` of them.
+
+    Raises:
+        UnreadableEvent: a newer release of loopgauge wrote an event in a form that this release cannot read.
+    """
+    return decode_rows(await read_rows(connection, subjects, most))
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,13 +149,15 @@ def _row(link: LinkSet) -> dict[str, Any]:
 
 
 # `below` finds the descendants of the subjects, and `served` adds all ancestors of these descendants. The links of
-# `served` decide which of the subjects are experiments. `above` finds the ancestors of the subjects, and `serving` adds
-# all descendants of these ancestors. The links of `serving` decide which evidence belongs to the experiments.
+# `served` decide which of the subjects are experiments, and which evidence and which ancestors the subjects have.
 #
 # The query forces one index lookup for each step of a recursion. The planner assumes that each step reads ten times as
 # many rows as the first step returned. Without the forced lookups, the planner would therefore scan all links and
 # reserve memory for billions of rows. `OFFSET 0` keeps the planner from merging a lookup into the join, and an array
 # hides the number of rows from the planner.
+#
+# PostgreSQL evaluates a recursion only as far as its rows are read, so each LIMIT ends a recursion. Each subject that a
+# recursion adds has a link or is the target of one, so a recursion that is cut short leaves at least `most` links.
 NEIGHBOURHOOD = text(
     """
     WITH RECURSIVE below(subject) AS (
@@ -165,35 +167,46 @@ NEIGHBOURHOOD = text(
             SELECT evidence FROM links WHERE targets @> ARRAY[below.subject] OFFSET 0
         ) AS found
     ), served(subject) AS (
-        SELECT unnest(ARRAY(SELECT subject FROM below))
+        SELECT unnest(ARRAY(SELECT subject FROM below LIMIT :most_subjects))
         UNION
         SELECT found.target FROM served CROSS JOIN LATERAL (
             SELECT unnest(targets) AS target FROM links WHERE evidence = served.subject OFFSET 0
         ) AS found
-    ), above(subject) AS (
-        SELECT unnest(CAST(:subjects AS text[]))
-        UNION
-        SELECT found.target FROM above CROSS JOIN LATERAL (
-            SELECT unnest(targets) AS target FROM links WHERE evidence = above.subject OFFSET 0
-        ) AS found
-    ), serving(subject) AS (
-        SELECT unnest(ARRAY(SELECT subject FROM above))
-        UNION
-        SELECT found.evidence FROM serving CROSS JOIN LATERAL (
-            SELECT evidence FROM links WHERE targets @> ARRAY[serving.subject] OFFSET 0
-        ) AS found
     )
     SELECT evidence, unnest(targets) AS target FROM links
-    WHERE evidence = ANY(ARRAY(SELECT subject FROM served UNION ALL SELECT subject FROM serving))
+    WHERE evidence = ANY(ARRAY(SELECT subject FROM served LIMIT :most_subjects)) LIMIT :most
     """
 )
 
 
-async def neighbourhood(connection: Connection, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
-    """Read all links that decide which of the subjects are experiments, and which evidence the experiments have.
+async def neighbourhood(connection: Connection, subjects: Collection[Ref], most: int) -> list[tuple[Ref, Ref]]:
+    """Read the links that decide which of the subjects are experiments, and which evidence they have.
+
+    Args:
+        most: the largest number of links to read. If the result has this number of links, there may be more.
 
     Returns:
         (evidence, target) pairs.
     """
-    rows = await connection.execute(NEIGHBOURHOOD, {"subjects": sorted(subjects)})
-    return [(Ref(row.evidence), Ref(row.target)) for row in rows]
+    limits = {"most": most, "most_subjects": 2 * most + len(subjects)}
+    rows = await connection.execute(NEIGHBOURHOOD, {"subjects": sorted(subjects), **limits})
+    return [(evidence, target) for evidence, target in rows]
+
+
+_ANCESTORS = text(
+    """
+    WITH RECURSIVE above(subject) AS (
+        SELECT CAST(:subject AS text)
+        UNION
+        SELECT found.target FROM above CROSS JOIN LATERAL (
+            SELECT unnest(targets) AS target FROM links WHERE evidence = above.subject OFFSET 0
+        ) AS found
+    )
+    SELECT subject FROM above LIMIT :most
+    """
+)
+
+
+async def ancestors(connection: Connection, subject: Ref, most: int) -> set[Ref]:
+    """Read the subject and its ancestors, at most `most` of them."""
+    return {Ref(found) for found in await connection.scalars(_ANCESTORS, {"subject": subject, "most": most})}

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.oldest_postgresql_too
 ITEM_1, ITEM_2 = Ref("github:acme/app#1"), Ref("github:acme/app#2")
 CHANGE = Ref("github:acme/app!7")
 COMMIT = Ref("commit:aaaa")
+MANY = 1000
 
 
 def _delivery(*events_: LifecycleEvent, links: Sequence[LinkSet] = (), by: int = 1) -> InterpretedDelivery:
@@ -84,21 +85,21 @@ async def test_the_newest_set_of_links_replaces_the_older_one(database: Database
     async with database.transaction() as connection:
         await recording.record_deliveries(connection, [_delivery(links=[_closes(at(2), ITEM_1)])])
         await recording.record_deliveries(connection, [_delivery(links=[_closes(at(3), ITEM_2)])])
-        assert await links.neighbourhood(connection, [CHANGE]) == [(CHANGE, ITEM_2)]
+        assert await links.neighbourhood(connection, [CHANGE], MANY) == [(CHANGE, ITEM_2)]
 
 
 async def test_an_older_set_of_links_that_arrives_late_does_not_replace_a_newer_set(database: Database) -> None:
     async with database.transaction() as connection:
         await recording.record_deliveries(connection, [_delivery(links=[_closes(at(3), ITEM_2)])])
         await recording.record_deliveries(connection, [_delivery(links=[_closes(at(2), ITEM_1)])])
-        assert await links.neighbourhood(connection, [CHANGE]) == [(CHANGE, ITEM_2)]
+        assert await links.neighbourhood(connection, [CHANGE], MANY) == [(CHANGE, ITEM_2)]
 
 
 async def test_an_empty_set_withdraws_the_links(database: Database) -> None:
     async with database.transaction() as connection:
         await recording.record_deliveries(connection, [_delivery(links=[_closes(at(2), ITEM_1)])])
         await recording.record_deliveries(connection, [_delivery(links=[_closes(at(3))])])
-        assert await links.neighbourhood(connection, [CHANGE]) == []
+        assert await links.neighbourhood(connection, [CHANGE], MANY) == []
 
 
 async def test_the_winner_of_a_tie_between_sets_of_links_does_not_depend_on_their_order(database: Database) -> None:
@@ -109,11 +110,11 @@ async def test_the_winner_of_a_tie_between_sets_of_links_does_not_depend_on_thei
             await connection.execute(text("TRUNCATE links"))
             for said in order:
                 await recording.record_deliveries(connection, [said])
-            outcomes.append(await links.neighbourhood(connection, [CHANGE]))
+            outcomes.append(await links.neighbourhood(connection, [CHANGE], MANY))
         async with database.transaction() as connection:
             await connection.execute(text("TRUNCATE links"))
             await recording.record_deliveries(connection, order)
-            outcomes.append(await links.neighbourhood(connection, [CHANGE]))
+            outcomes.append(await links.neighbourhood(connection, [CHANGE], MANY))
     assert outcomes == [[(CHANGE, ITEM_2)]] * 4
 
 
@@ -125,7 +126,9 @@ async def test_an_item_that_loses_its_evidence_becomes_dirty(database: Database)
         assert set(await _take(connection, 10)) == {CHANGE, ITEM_1, ITEM_2}
 
 
-async def test_the_neighbourhood_is_the_same_from_each_of_its_subjects(database: Database) -> None:
+async def test_the_neighbourhood_has_all_evidence_of_a_subject_and_all_targets_of_this_evidence(
+    database: Database,
+) -> None:
     other_change, other_commit = Ref("github:acme/app!8"), Ref("commit:bbbb")
     said = [
         LinkSet(CHANGE, "body", CHANGE, frozenset({ITEM_1, ITEM_2}), at(2)),
@@ -140,13 +143,14 @@ async def test_the_neighbourhood_is_the_same_from_each_of_its_subjects(database:
         (other_change, ITEM_2),
         (other_commit, other_change),
     }
+    # The evidence of an item comes with all its targets. Other evidence of these targets is left out.
+    own = {(CHANGE, ITEM_1), (CHANGE, ITEM_2), (COMMIT, CHANGE)}
+    expected = {COMMIT: own, CHANGE: own, ITEM_1: own, ITEM_2: all_links}
     async with database.transaction() as connection:
         await recording.record_deliveries(connection, [_delivery(links=said)])
-        for subject in (COMMIT, CHANGE, ITEM_2):
-            assert set(await links.neighbourhood(connection, [subject])) == all_links
-        # `other_change` has no evidence in common with `ITEM_1`, so the links of `other_change` are not returned.
-        own = {(CHANGE, ITEM_1), (CHANGE, ITEM_2), (COMMIT, CHANGE)}
-        assert set(await links.neighbourhood(connection, [ITEM_1])) == own
+        for subject, around in expected.items():
+            assert set(await links.neighbourhood(connection, [subject], MANY)) == around
+        assert len(await links.neighbourhood(connection, [ITEM_2], 4)) == 4
 
 
 async def test_a_neighbourhood_is_read_by_index_even_without_statistics(database: Database) -> None:
@@ -155,7 +159,8 @@ async def test_a_neighbourhood_is_read_by_index_even_without_statistics(database
     async with database.transaction() as connection:
         await recording.record_deliveries(connection, [_delivery(links=said)])
         # Autovacuum cannot have analysed the rows, because this transaction has not committed them.
-        explained = await connection.scalars(text(f"EXPLAIN {links.NEIGHBOURHOOD}"), {"subjects": items[:100]})
+        limits = {"most": 20_000, "most_subjects": 40_000}
+        explained = await connection.scalars(text(f"EXPLAIN {links.NEIGHBOURHOOD}"), limits | {"subjects": items[:100]})
         plan = "\n".join(explained)
     assert "Index Cond: (targets @> " in plan
     assert "Seq Scan on links" not in plan
@@ -168,7 +173,7 @@ async def test_a_cycle_of_links_is_followed_only_once(database: Database) -> Non
     ]
     async with database.transaction() as connection:
         await recording.record_deliveries(connection, [_delivery(links=said)])
-        assert set(await links.neighbourhood(connection, [ITEM_1])) == {(ITEM_1, ITEM_2), (ITEM_2, ITEM_1)}
+        assert set(await links.neighbourhood(connection, [ITEM_1], MANY)) == {(ITEM_1, ITEM_2), (ITEM_2, ITEM_1)}
 
 
 async def test_thousands_of_events_of_one_delivery_are_recorded(database: Database) -> None:
@@ -180,12 +185,11 @@ async def test_thousands_of_events_of_one_delivery_are_recorded(database: Databa
 
 async def test_a_failing_subject_is_postponed_with_exponential_backoff(database: Database) -> None:
     async with database.transaction() as connection:
-        await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_1, at(2)), Proposed(ITEM_2, at(2)))])
+        await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_1, at(2)))])
         pauses = []
         now = at(2)
         for _ in range(3):
-            mark = (await dirty_subjects.claim_dirty(connection, 10, now))[ITEM_1]
-            assert await dirty_subjects.postpone(connection, ITEM_1, mark, "a fault", now) == 1
+            await _fail(connection, "a fault", now)
             waits = await connection.scalar(text("SELECT retry_at FROM touched WHERE error = 'a fault'"))
             assert waits is not None
             assert ITEM_1 not in await dirty_subjects.claim_dirty(connection, 10, waits - timedelta(seconds=1))
@@ -195,11 +199,53 @@ async def test_a_failing_subject_is_postponed_with_exponential_backoff(database:
     assert pauses == [timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=4)]
 
 
+async def _fail(connection: Connection, error: str, now: datetime) -> None:
+    attempt = await dirty_subjects.begin_attempt(connection, now)
+    assert attempt is not None
+    await dirty_subjects.fail_attempt(connection, *attempt, error, now)
+
+
+async def test_a_subject_is_set_aside_for_longer_each_time_even_if_it_is_marked_again(database: Database) -> None:
+    error = f"{dirty_subjects.SET_ASIDE}too many links"
+    async with database.transaction() as connection:
+        pauses = []
+        now = at(2)
+        for hour in range(8):
+            await recording.record_deliveries(connection, [_delivery(Started(ITEM_1, at(3, f"0{hour}:00:00")))])
+            await _fail(connection, error, now)
+            assert await dirty_subjects.error_of(connection, ITEM_1) == error
+            waits = await connection.scalar(text("SELECT retry_at FROM touched"))
+            assert waits is not None
+            pauses.append((waits - now).total_seconds())
+            now = waits
+    assert pauses == [1, 4, 16, 64, 256, 1024, 3600, 3600]
+
+
+async def test_an_attempt_that_ends_with_its_connection_is_counted(database: Database) -> None:
+    async with database.transaction() as connection:
+        await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_1, at(2)))])
+        for number in range(3):
+            now = at(2 + number)
+            assert await dirty_subjects.begin_attempt(connection, now) is not None
+            assert await dirty_subjects.begin_attempt(connection, now) is None
+        assert await connection.scalar(text("SELECT attempts FROM touched")) == 3
+        assert await dirty_subjects.error_of(connection, ITEM_1) == "set aside: its last projection did not end"
+
+
+async def test_a_subject_that_is_marked_again_during_its_attempt_is_due_at_once(database: Database) -> None:
+    async with database.transaction() as connection:
+        await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_1, at(2)))])
+        attempt = await dirty_subjects.begin_attempt(connection, at(2))
+        assert attempt is not None
+        await recording.record_deliveries(connection, [_delivery(Started(ITEM_1, at(3)))])
+        assert await dirty_subjects.finish_attempt(connection, *attempt) == 0
+        assert set(await dirty_subjects.claim_dirty(connection, 10, at(2))) == {ITEM_1}
+
+
 async def test_a_new_event_ends_a_postponement(database: Database) -> None:
     async with database.transaction() as connection:
         await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_1, at(2)))])
-        mark = (await dirty_subjects.claim_dirty(connection, 10, at(2)))[ITEM_1]
-        await dirty_subjects.postpone(connection, ITEM_1, mark, "a fault", at(2))
+        await _fail(connection, "a fault", at(2))
         assert await dirty_subjects.claim_dirty(connection, 10, at(2)) == {}
         await recording.record_deliveries(connection, [_delivery(Started(ITEM_1, at(3)))])
         assert set(await dirty_subjects.claim_dirty(connection, 10, at(2))) == {ITEM_1}
@@ -208,9 +254,11 @@ async def test_a_new_event_ends_a_postponement(database: Database) -> None:
 async def test_a_subject_that_is_marked_again_while_it_fails_is_not_postponed(database: Database) -> None:
     async with database.transaction() as connection:
         await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_1, at(2)))])
-        mark = (await dirty_subjects.claim_dirty(connection, 10, at(2)))[ITEM_1]
+        attempt = await dirty_subjects.begin_attempt(connection, at(2))
+        assert attempt is not None
         await recording.record_deliveries(connection, [_delivery(Started(ITEM_1, at(3)))])
-        assert await dirty_subjects.postpone(connection, ITEM_1, mark, "a fault", at(2)) == 0
+        assert await dirty_subjects.claim_dirty(connection, 10, at(2)) == {}
+        await dirty_subjects.fail_attempt(connection, *attempt, "a fault", at(2))
         assert set(await dirty_subjects.claim_dirty(connection, 10, at(2))) == {ITEM_1}
 
 

@@ -1,7 +1,7 @@
 """Any permutation, duplication and splitting of the same observations gives the same experiments."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -155,12 +155,20 @@ def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str,
 
     def attempts(root: Ref) -> list[Attempt]:
         serving = sorted(graph.descendants(root) & marked)
-        return [Attempt(heard[one], heard_of(graph.descendants(one) - {root})) for one in serving]
+        return [Attempt(heard[one], part_of(one, root)) for one in serving]
+
+    def part_of(attempt: Ref, root: Ref) -> Callable[[Ref], bool]:
+        subjects = {attempt} | graph.descendants(attempt) - {root}
+        return lambda name: aliases.canonical(name) in subjects
+
+    def is_root(subject: Ref) -> bool:
+        above, below = graph.ancestors(subject) & marked, graph.descendants(subject)
+        return above <= below and all(subject < other for other in above)
 
     experiments: dict[str, Experiment] = {
         root: fold(root, heard[root], heard_of(graph.descendants(root)), attempts(root))
         for root in marked
-        if graph.is_root(root, marked)
+        if is_root(root)
     }
     alone = (subject for subject in heard if not graph.ancestors(subject) & marked)
     return experiments, {subject: why for subject in alone if (why := find_exclusion(heard[subject]))}

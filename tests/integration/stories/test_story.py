@@ -332,7 +332,7 @@ async def test_the_branch_main_of_a_fork_is_not_the_branch_main_of_the_repositor
     own = PullRequest(number=8, created_at=at(3), branch="main", body="")
     await deliver(database, Issue(created_at=at(2)).opened(), fork.opened(), own.opened())
     async with database.transaction() as connection:
-        around = set(await links.neighbourhood(connection, [Ref(ISSUE)]))
+        around = set(await links.neighbourhood(connection, [Ref(ISSUE)], 100))
     assert (Ref("branch:someone/app@main"), Ref("github:acme/app!7")) in around
     assert not [evidence for evidence, _ in around if evidence.startswith("branch:acme/app@")]
 

@@ -1,5 +1,6 @@
 """Subjects have references and aliases, and the links between subjects form a graph."""
 
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.lifecycle.aliases import Alias, Aliases
+from service.lifecycle.components import Components
 from service.lifecycle.errors import BadReference
 from service.lifecycle.evidence import Graph
 from service.lifecycle.references import (
@@ -101,48 +103,48 @@ def test_a_subject_in_a_cycle_is_neither_its_own_ancestor_nor_its_own_descendant
 def test_a_link_from_a_subject_to_itself_is_ignored() -> None:
     graph = Graph.of([(ITEM, ITEM)])
     assert graph.ancestors(ITEM) == set()
-    assert graph.is_root(ITEM, marked(ITEM))
+    assert Components(graph, marked(ITEM)).is_root(ITEM)
 
 
 def test_a_subject_without_links_is_a_root_if_and_only_if_it_is_marked() -> None:
     graph = Graph.of([])
-    assert graph.is_root(ITEM, marked(ITEM))
-    assert not graph.is_root(ITEM, marked(OTHER_ITEM))
+    assert Components(graph, marked(ITEM)).is_root(ITEM)
+    assert not Components(graph, marked(OTHER_ITEM)).is_root(ITEM)
 
 
 def test_a_marked_change_that_serves_a_marked_item_is_not_a_root() -> None:
     graph = Graph.of([(CHANGE, ITEM)])
-    assert not graph.is_root(CHANGE, marked(CHANGE, ITEM))
-    assert graph.is_root(ITEM, marked(CHANGE, ITEM))
+    assert not Components(graph, marked(CHANGE, ITEM)).is_root(CHANGE)
+    assert Components(graph, marked(CHANGE, ITEM)).is_root(ITEM)
 
 
 def test_a_marked_change_that_serves_an_unmarked_item_is_a_root() -> None:
-    assert Graph.of([(CHANGE, ITEM)]).is_root(CHANGE, marked(CHANGE))
+    assert Components(Graph.of([(CHANGE, ITEM)]), marked(CHANGE)).is_root(CHANGE)
 
 
 def test_a_subject_with_a_marked_ancestor_at_any_distance_is_not_a_root() -> None:
     graph = Graph.of([(COMMIT, CHANGE), (CHANGE, ITEM)])
-    assert not graph.is_root(COMMIT, marked(COMMIT, ITEM))
+    assert not Components(graph, marked(COMMIT, ITEM)).is_root(COMMIT)
 
 
 def test_two_marked_items_that_the_same_change_serves_are_two_roots() -> None:
     graph = Graph.of([(CHANGE, ITEM), (CHANGE, OTHER_ITEM)])
     both = marked(ITEM, OTHER_ITEM)
-    assert graph.is_root(ITEM, both)
-    assert graph.is_root(OTHER_ITEM, both)
+    assert Components(graph, both).is_root(ITEM)
+    assert Components(graph, both).is_root(OTHER_ITEM)
 
 
 def test_the_alphabetically_first_marked_subject_of_a_cycle_is_the_root() -> None:
     graph = Graph.of([(ITEM, OTHER_ITEM), (OTHER_ITEM, ITEM)])
     both = marked(ITEM, OTHER_ITEM)
-    assert graph.is_root(ITEM, both)
-    assert not graph.is_root(OTHER_ITEM, both)
+    assert Components(graph, both).is_root(ITEM)
+    assert not Components(graph, both).is_root(OTHER_ITEM)
 
 
 def test_no_subject_of_a_cycle_that_serves_a_marked_item_is_a_root() -> None:
     graph = Graph.of([(CHANGE, OTHER_CHANGE), (OTHER_CHANGE, CHANGE), (OTHER_CHANGE, ITEM)])
     every = marked(CHANGE, OTHER_CHANGE, ITEM)
-    assert [subject for subject in sorted(every) if graph.is_root(subject, every)] == [ITEM]
+    assert [subject for subject in sorted(every) if Components(graph, every).is_root(subject)] == [ITEM]
 
 
 SUBJECTS = st.sampled_from([Ref(f"key:{name}") for name in "abcdef"])
@@ -168,8 +170,29 @@ def test_a_subject_is_an_ancestor_of_each_of_its_descendants_and_of_no_other_sub
 @given(LINKS, st.frozensets(SUBJECTS, min_size=1))
 def test_every_marked_subject_is_a_root_or_serves_a_root(links: list[tuple[Ref, Ref]], some: frozenset[Ref]) -> None:
     graph = Graph.of(links)
-    roots = {subject for subject in some if graph.is_root(subject, some)}
+    roots = {subject for subject in some if Components(graph, some).is_root(subject)}
     assert all(subject in roots or graph.ancestors(subject) & roots for subject in some)
+
+
+@given(LINKS, st.frozensets(SUBJECTS))
+def test_the_components_agree_with_the_ancestors_and_descendants_of_each_subject(
+    links: list[tuple[Ref, Ref]], some: frozenset[Ref]
+) -> None:
+    graph = Graph.of(links)
+    components = Components(graph, some)
+    for one in map(Ref, ("key:a", "key:b", "key:c", "key:d", "key:e", "key:f")):
+        above, below = graph.ancestors(one) & some, graph.descendants(one)
+        is_first = above <= below and all(one < other for other in above)
+        assert components.is_root(one) == (one in some and is_first)
+        assert components.has_marked_ancestor(one) == bool(above)
+        is_evidence = components.evidence_of(one)
+        assert {other for other in {*graph.upwards, *graph.downwards, one} if is_evidence(other)} == below | {one}
+
+
+def test_a_chain_of_ten_thousand_links_has_one_root() -> None:
+    chain = [Ref(f"key:{number:05}") for number in range(10_001)]
+    components = Components(Graph.of(pairwise(chain)), chain)
+    assert [subject for subject in chain if components.is_root(subject)] == [chain[-1]]
 
 
 APP, WEB, LAB = project("github", "acme/app"), project("github", "acme/web"), project("github", "acme/lab")

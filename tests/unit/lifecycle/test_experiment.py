@@ -943,7 +943,8 @@ def test_every_instant_of_an_experiment_is_the_time_of_an_event(
 
 
 def serving(*own: LifecycleEvent, evidence: tuple[LifecycleEvent, ...] = ()) -> Attempt:
-    return Attempt(own, evidence)
+    subjects = {event.subject for event in (*own, *evidence)}
+    return Attempt((*own, *evidence), subjects.__contains__)
 
 
 def taken_up(*own: LifecycleEvent, attempts: list[Attempt]) -> tuple[Restart, ...]:
@@ -951,7 +952,7 @@ def taken_up(*own: LifecycleEvent, attempts: list[Attempt]) -> tuple[Restart, ..
 
     An attempt is another marked subject, such as a change, that is evidence of `ROOT`.
     """
-    evidence = [event for attempt in attempts for event in (*attempt.own, *attempt.evidence)]
+    evidence = [event for attempt in attempts for event in attempt.own]
     return fold(ROOT, own, evidence, attempts).restarts
 
 
