@@ -13,7 +13,7 @@ from service.api.http.problems import TokenNotConfigured, TokenRefused, describe
 from service.api.http.strict_route import StrictRoute
 from service.api.http.timestamps import Timestamp
 from service.api.parameters import NAMES, TEXT, ExperimentName
-from service.lifecycle.errors import AmbiguousReference, BadReference, UnknownSubject
+from service.lifecycle.errors import AmbiguousReference, BadReference, TooManyRelatives, UnknownSubject
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.metrics.terms import Terms
 from service.presentation.experiments import EXPERIMENT, ExperimentAnswer, experiment_answer
@@ -158,5 +158,11 @@ _LIST_PROBLEMS = describe_problems(
     TokenRefused, TokenNotConfigured, BadReference, AmbiguousReference, InvalidCursor, DatabaseUnavailable
 )
 _ITEM_PROBLEMS = describe_problems(
-    TokenRefused, TokenNotConfigured, UnknownSubject, BadReference, AmbiguousReference, DatabaseUnavailable
+    TokenRefused,
+    TokenNotConfigured,
+    UnknownSubject,
+    BadReference,
+    AmbiguousReference,
+    TooManyRelatives,
+    DatabaseUnavailable,
 )

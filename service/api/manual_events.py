@@ -26,7 +26,7 @@ from service.api.http.strict_route import StrictRoute
 from service.api.parameters import ExperimentName
 from service.api.receipts import SOURCE, ReceivedEvent, refusal_result
 from service.lifecycle.acts import ACTS, ActName
-from service.lifecycle.errors import AmbiguousReference, BadReference, UnknownSubject
+from service.lifecycle.errors import AmbiguousReference, BadReference, TooManyRelatives, UnknownSubject
 from service.lifecycle.events import EARLIEST, LATEST, Result
 from service.lifecycle.fields import DATA_PROPERTIES, DataProperty
 from service.lifecycle.nearest import did_you_mean, expected_one_of
@@ -213,6 +213,7 @@ _PROBLEMS = describe_problems(
     TokenRefused,
     TokenNotConfigured,
     UnknownSubject,
+    TooManyRelatives,
     BodyTooSlow,
     IncompleteBody,
     BodyTooLarge,

@@ -48,7 +48,7 @@ class UnreadableEvent(LifecycleError):
 
 
 class TooManyRelatives(LifecycleError):
-    """A subject has more links, or its relatives have more events, than loopgauge follows; the message says which."""
+    """A subject has more links, or its relatives have more events, than loopgauge follows."""
 
 
 class UnknownTeam(LifecycleError):

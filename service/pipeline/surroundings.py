@@ -36,7 +36,7 @@ class Surroundings:
         roots: the subjects, ancestors and descendants that are experiments.
         excluded: the subjects, ancestors and descendants that metrics exclude and that are evidence for no experiment.
         events: the events of the subjects, and of every subject in `graph`.
-        canonical_names: the newest name of each name in `events`.
+        canonical_names: the newest name of each stored name.
     """
 
     names: frozenset[Ref]
@@ -111,7 +111,7 @@ async def read_surroundings(connection: Connection, subjects: Collection[Ref]) -
     """
     names = await aliases.read_all(connection)
     pairs = await _read_links(connection, names, subjects)
-    linked = {names.canonical(subject) for subject in chain(subjects, *pairs)}
+    linked = set(map(names.canonical, {*subjects, *chain.from_iterable(pairs)}))
     rows = await events.read_rows(connection, frozenset[Ref]().union(*map(names.names, linked)), MOST_EVENTS + 1)
     if len(rows) > MOST_EVENTS:
         raise TooManyRelatives(f"the linked subjects have more than {MOST_EVENTS:,} events")
@@ -131,14 +131,14 @@ async def read_experiments_of(connection: Connection, subjects: Collection[Ref])
 
 
 def _surroundings(
-    names: Aliases, subjects: Collection[Ref], pairs: Iterable[tuple[Ref, Ref]], rows: Iterable[EventRow]
+    names: Aliases, subjects: Collection[Ref], pairs: Collection[tuple[Ref, Ref]], rows: Iterable[EventRow]
 ) -> Surroundings:
-    graph = Graph.of((names.canonical(evidence), names.canonical(target)) for evidence, target in pairs)
-    canonical_names: dict[Ref, Ref] = {}
+    stored = events.decode_rows(rows)
+    canonical_names = {subject: names.canonical(subject) for subject in {*stored, *chain.from_iterable(pairs)}}
+    graph = Graph.of((canonical_names[evidence], canonical_names[target]) for evidence, target in pairs)
     events_by_subject: dict[Ref, list[LifecycleEvent]] = {}
-    for subject, subject_events in events.decode_rows(rows).items():
-        canonical_names[subject] = names.canonical(subject)
-        events_by_subject.setdefault(names.canonical(subject), []).extend(subject_events)
+    for subject, subject_events in stored.items():
+        events_by_subject.setdefault(canonical_names[subject], []).extend(subject_events)
     marked = frozenset(subject for subject, own in events_by_subject.items() if is_marked(own))
     components = Components(graph, marked)
     relatives = graph.relatives({names.canonical(subject) for subject in subjects})

@@ -91,7 +91,7 @@ class BacklogMonitor:
         oldest = backlog.oldest_pending_at
         # The difference may be negative: the clock of the machine that received the delivery may be ahead.
         age = max(0.0, (self._clock() - oldest).total_seconds()) if oldest is not None else 0.0
-        return Backlog(backlog.pending, age, backlog.failed, backlog.dirty)
+        return Backlog(backlog.pending, age, backlog.failed, backlog.dirty, backlog.postponed)
 
     async def _find_last_deliveries(self) -> None:
         """Find the last delivery of each source.

@@ -156,7 +156,10 @@ async def set_aside(connection: Connection, subjects: Collection[Ref], error: st
 
 
 _RELEASE = text(
-    "UPDATE touched SET attempts = 0, retry_at = NULL, error = NULL WHERE subject = :subject AND mark <> :mark"
+    """
+    UPDATE touched SET attempts = 0, retry_at = NULL, error = NULL
+    WHERE subject = (SELECT subject FROM touched WHERE subject = :subject AND mark <> :mark FOR UPDATE SKIP LOCKED)
+    """
 )
 
 

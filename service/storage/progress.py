@@ -19,12 +19,14 @@ class Backlog:
         oldest_pending_at: when the oldest pending delivery was received; None if no delivery is pending.
         failed: number of failed deliveries that still have a body, and can therefore be retried.
         dirty: number of dirty subjects, including postponed subjects.
+        postponed: number of dirty subjects whose projection failed or did not end.
     """
 
     pending: int
     oldest_pending_at: datetime | None
     failed: int
     dirty: int
+    postponed: int
 
 
 # Each count is a separate subquery that reads a small index; one query for all counts would scan every delivery.
@@ -33,7 +35,8 @@ _BACKLOG = text(
     SELECT (SELECT count(*) FROM deliveries WHERE verdict IS NULL) AS pending,
         (SELECT min(received_at) FROM deliveries WHERE verdict IS NULL) AS oldest_pending_at,
         (SELECT count(*) FROM deliveries WHERE verdict = 'failed' AND body IS NOT NULL) AS failed,
-        (SELECT count(*) FROM touched) AS dirty
+        (SELECT count(*) FROM touched) AS dirty,
+        (SELECT count(*) FROM touched WHERE attempts > 0) AS postponed
     """
 )
 
@@ -41,7 +44,7 @@ _BACKLOG = text(
 async def read_backlog(connection: Connection) -> Backlog:
     """Read the size of the backlog."""
     row = (await connection.execute(_BACKLOG)).one()
-    return Backlog(row.pending, row.oldest_pending_at, row.failed, row.dirty)
+    return Backlog(row.pending, row.oldest_pending_at, row.failed, row.dirty, row.postponed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Lock order. Transactions take their locks in the order of this list; the exceptions are described after the list. Each
 item also states in which order a transaction locks the rows of that item, or why the order does not matter. Waits
-therefore never form a cycle: no deadlock is possible, except with a migration and in the two fallbacks described below.
+therefore never form a cycle: no deadlock is possible, except with a migration and in the fallback described below.
 Contended rows come late in the list, so that they stay locked only briefly.
 
 1. Rows of `deliveries`, by time of receipt and id (`inbox.replayable`, `inbox.requeue_failed`). `inbox.claim_pending`
@@ -21,14 +21,14 @@ it holds the exclusive lock, so no other transaction can lock these rows, except
 them.
 
 A projection takes other locks, in this order: advisory locks on subjects, for which it never waits; advisory locks on
-roots, by key; and locks on the rows of `experiments` and `exclusions` for these roots. Last, a projection deletes rows
-of `touched`, and skips the locked rows. A transaction that records deliveries may wait for a projection to commit, but
-a projection never waits for a transaction that records deliveries.
+roots, by key; and locks on the rows of `experiments` and `exclusions` for these roots. Last, a projection deletes or
+updates rows of `touched`, and skips the locked rows. A transaction that records deliveries may wait for a projection to
+commit, but a projection never waits for a transaction that records deliveries.
 
-Two fallbacks break this order. After a failure, `pipeline.interpret` records the deliveries of a batch one by one, and
-`pipeline.project` projects the subjects of a batch one by one, in one transaction. The transaction therefore takes all
-locks for one delivery or subject before it takes the first lock for the next. PostgreSQL detects a deadlock between two
-such transactions and aborts one of them; the worker retries the aborted transaction.
+A fallback breaks this order. After a failure, `pipeline.interpret` records the deliveries of a batch one by one, in one
+transaction. The transaction therefore takes all locks for one delivery before it takes the first lock for the next.
+PostgreSQL detects a deadlock between two such transactions and aborts one of them; the worker retries the aborted
+transaction.
 """
 
 from collections.abc import Mapping, Sequence

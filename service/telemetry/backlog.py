@@ -17,12 +17,14 @@ class Backlog:
         oldest_pending_seconds: the age of the oldest pending delivery; 0 if none is pending.
         failed: failed deliveries that still have a body, and can therefore be retried.
         dirty_subjects: subjects that wait for projection, including subjects that were set aside after an error.
+        set_aside: the subjects among them that were set aside.
     """
 
     pending: int
     oldest_pending_seconds: float
     failed: int
     dirty_subjects: int
+    set_aside: int = 0
 
 
 class BacklogCollector(Collector):
@@ -58,5 +60,10 @@ def _families(backlog: Backlog) -> list[Metric]:
             "loopgauge_projection_pending",
             "Changes that are not yet applied to experiments, including changes set aside after an error.",
             value=backlog.dirty_subjects,
+        ),
+        GaugeMetricFamily(
+            "loopgauge_projection_set_aside",
+            "Changes set aside because they cannot be applied to experiments; the log has the reasons.",
+            value=backlog.set_aside,
         ),
     ]

@@ -15,7 +15,14 @@ from starlette.responses import JSONResponse, Response
 from service.api.http.security_headers import HEADERS
 from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.signatures import SignatureRefused
-from service.lifecycle.errors import AmbiguousReference, BadReference, UnknownSubject, UnknownTeam, UnreadableEvent
+from service.lifecycle.errors import (
+    AmbiguousReference,
+    BadReference,
+    TooManyRelatives,
+    UnknownSubject,
+    UnknownTeam,
+    UnreadableEvent,
+)
 from service.providers.cloudevents import InvalidEvent, NoCloudEvent
 from service.queries.manual_event import ImplausibleEvent, KeyReused
 from service.queries.retry import NotRetriable
@@ -207,6 +214,9 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
         "newer-events",
         "This version of loopgauge cannot read an event that a newer version stored",
+    ),
+    TooManyRelatives: ProblemType(
+        HTTPStatus.CONFLICT, "too-many-relatives", "The subject has too many links or events"
     ),
     BadReference: ProblemType(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-reference", "The reference is malformed"),
     AmbiguousReference: ProblemType(

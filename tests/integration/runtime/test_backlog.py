@@ -19,7 +19,13 @@ from tests.support.builders import Issue, at, github
 from tests.support.outage import line_to, until
 from tests.support.road import RULES, store_deliveries
 
-BACKLOG = ("inbox_pending", "inbox_oldest_pending_seconds", "inbox_failed", "projection_pending")
+BACKLOG = (
+    "inbox_pending",
+    "inbox_oldest_pending_seconds",
+    "inbox_failed",
+    "projection_pending",
+    "projection_set_aside",
+)
 
 
 def _monitor(database: Database, telemetry: Telemetry, sources: Sequence[str] = ()) -> BacklogMonitor:
@@ -46,7 +52,7 @@ async def _running(monitor: BacklogMonitor) -> AsyncIterator[None]:
 async def test_an_empty_backlog_is_zero(database: Database) -> None:
     telemetry = Telemetry([])
     await _monitor(database, telemetry).measure()
-    assert _shown(telemetry) == [0, 0, 0, 0]
+    assert _shown(telemetry) == [0, 0, 0, 0, 0]
 
 
 async def test_pending_deliveries_are_counted_and_the_oldest_one_gives_the_age(database: Database) -> None:
@@ -61,23 +67,23 @@ async def test_pending_deliveries_are_counted_and_the_oldest_one_gives_the_age(d
     await _monitor(database, telemetry).measure()
     # The oldest of the three pending deliveries is from the 6th of March, three days ago. One delivery has failed. One
     # subject is dirty: the issue of the delivery that has been interpreted.
-    assert _shown(telemetry) == [3, 3 * 86400, 1, 1]
+    assert _shown(telemetry) == [3, 3 * 86400, 1, 1, 0]
 
 
-async def test_postponed_subjects_count_as_pending(database: Database) -> None:
+async def test_subjects_that_are_set_aside_count_as_pending_and_as_set_aside(database: Database) -> None:
     telemetry = Telemetry([])
     async with database.transaction() as connection:
         await dirty_subjects.mark_dirty(connection, [Ref("jira:ML-12")])
         assert await dirty_subjects.begin_attempt(connection, at(8)) is not None
     await _monitor(database, telemetry).measure()
-    assert _shown(telemetry) == [0, 0, 0, 1]
+    assert _shown(telemetry) == [0, 0, 0, 1, 1]
 
 
 async def test_a_delivery_dated_in_the_future_has_the_age_zero(database: Database) -> None:
     telemetry = Telemetry([])
     await store_deliveries(database, Issue(created_at=at(2)).opened().delivery(at(10)))
     await _monitor(database, telemetry).measure()
-    assert _shown(telemetry) == [1, 0, 0, 0]
+    assert _shown(telemetry) == [1, 0, 0, 0, 0]
 
 
 async def test_the_backlog_is_hidden_while_the_database_is_away_and_shown_again_afterwards(
@@ -89,10 +95,10 @@ async def test_the_backlog_is_hidden_while_the_database_is_away_and_shown_again_
         async with _running(_monitor(far, telemetry)):
 
             async def shown() -> bool:
-                return _shown(telemetry) == [0, 0, 0, 0]
+                return _shown(telemetry) == [0, 0, 0, 0, 0]
 
             async def absent() -> bool:
-                return _shown(telemetry) == [None] * 4
+                return _shown(telemetry) == [None] * 5
 
             await until(shown)
             await line.cut()
@@ -113,9 +119,9 @@ async def test_a_measurement_is_abandoned_when_postgresql_does_not_answer(
         with monkeypatch.context() as impatient:
             impatient.setattr("service.runtime.backlog._PATIENCE_SECONDS", 0.3)
             await monitor.measure()
-        assert _shown(telemetry) == [None] * 4
+        assert _shown(telemetry) == [None] * 5
     await monitor.measure()
-    assert _shown(telemetry) == [0, 0, 0, 0]
+    assert _shown(telemetry) == [0, 0, 0, 0, 0]
 
 
 def _from(source: str, received_at: datetime) -> Delivery:

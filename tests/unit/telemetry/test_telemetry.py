@@ -85,12 +85,18 @@ def test_the_last_delivery_is_the_newest_delivery_whatever_the_order_of_receipt(
 
 def test_the_backlog_is_absent_until_it_is_measured_and_after_a_failed_measurement() -> None:
     telemetry = Telemetry([])
-    names = ("inbox_pending", "inbox_oldest_pending_seconds", "inbox_failed", "projection_pending")
-    assert [_value(telemetry, name) for name in names] == [None] * 4
-    telemetry.set_backlog(Backlog(pending=3, oldest_pending_seconds=90.5, failed=2, dirty_subjects=7))
-    assert [_value(telemetry, name) for name in names] == [3, 90.5, 2, 7]
+    names = (
+        "inbox_pending",
+        "inbox_oldest_pending_seconds",
+        "inbox_failed",
+        "projection_pending",
+        "projection_set_aside",
+    )
+    assert [_value(telemetry, name) for name in names] == [None] * 5
+    telemetry.set_backlog(Backlog(pending=3, oldest_pending_seconds=90.5, failed=2, dirty_subjects=7, set_aside=1))
+    assert [_value(telemetry, name) for name in names] == [3, 90.5, 2, 7, 1]
     telemetry.set_backlog(None)
-    assert [_value(telemetry, name) for name in names] == [None] * 4
+    assert [_value(telemetry, name) for name in names] == [None] * 5
 
 
 def test_the_build_metric_exports_the_versions_and_the_role() -> None:
