@@ -46,6 +46,7 @@ from service.deliveries.delivery import Source
 from service.lifecycle.durations import format_duration
 from service.metrics.terms import DEFAULT_THRESHOLD, Terms, Window
 from service.pipeline.receive import DeliveryWriter
+from service.pipeline.spool_retention import SpoolRetention
 from service.providers import PROVIDERS
 from service.rules.model import Rules
 from service.runtime import shutdown
@@ -111,6 +112,7 @@ class _Parts:
     commanding: Collection[str]
     readiness: Readiness
     writer: DeliveryWriter
+    spool_retention: SpoolRetention | None
     worker: Worker
     scorecards: FiguresProcess
     monitor: BacklogMonitor
@@ -173,14 +175,16 @@ def _make_parts(settings: Settings, rules: Rules, database: Database, clock: Cal
     telemetry = Telemetry(sources, settings.role)
     terms = metric_terms(settings, rules)
     spool = Spool(settings.data_dir / "spool") if settings.role != "worker" else None
+    writer = DeliveryWriter(database, telemetry, spool, spooling=settings.spool)
     figures_process = partial(FiguresProcess, database, terms, settings.log_level, settings.snapshot_interval)
     return _Parts(
         telemetry=telemetry,
         refused=RefusedRequests(utc_now()),
         terms=terms,
         commanding=rules.commanding,
-        readiness=Readiness(database, spool if settings.spool else None),
-        writer=DeliveryWriter(database, telemetry, spool, spooling=settings.spool),
+        readiness=Readiness(database, writer, spool if settings.spool else None),
+        writer=writer,
+        spool_retention=None if spool is None else SpoolRetention(database, spool, settings.raw_retention, clock),
         worker=Worker(
             database,
             rules,
@@ -210,6 +214,9 @@ async def _run(parts: _Parts, role: Role) -> AsyncIterator[None]:
             parts.writer.start()
             running.push_async_callback(parts.writer.stop, shutdown.STORE_SECONDS)
             running.push_async_callback(parts.scorecards.close)
+        if parts.spool_retention is not None:
+            parts.spool_retention.start()
+            running.push_async_callback(parts.spool_retention.stop)
         parts.monitor.start()
         running.push_async_callback(parts.monitor.stop)
         # Check the schema now: if PostgreSQL is unavailable when the first health probe arrives, the probe uses the

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from fastapi import APIRouter
@@ -9,49 +10,70 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
 from service.api.http.problems import NotReady, describe_problems, problem_for
+from service.pipeline.receive import DeliveryWriter
+from service.storage import inbox
 from service.storage.database import Database, abandon_after
 from service.storage.errors import DatabaseError, DatabaseUnavailable
 from service.storage.spool import Spool
 from service.storage.spool_file import SpoolUnavailable
 
 _CHECK_SECONDS = 2.0
+_PROBE_BYTES = 64 * 1024
+_LARGEST_PROBE_BYTES = 1024 * 1024
 _OK = "ok"
 
 
 class Readiness:
     """Checks whether deliveries can be stored in the inbox or the spool, and whether the schema is current.
 
+    Usually the checks store nothing. After a batch of deliveries was refused, they store a delivery of its size and
+    undo it, until this succeeds or another batch is stored.
+
     Args:
+        writer: stores the deliveries, and knows whether it refused the last batch.
         spool: stores deliveries while PostgreSQL is unavailable; None if the spool is disabled.
     """
 
-    def __init__(self, database: Database, spool: Spool | None) -> None:
+    def __init__(self, database: Database, writer: DeliveryWriter, spool: Spool | None) -> None:
         self._database = database
+        self._writer = writer
         self._spool = spool
         # The result of the last schema check that reached PostgreSQL.
         self._schema = "not seen yet"
 
     async def checks(self) -> tuple[bool, dict[str, str]]:
         """Whether deliveries can be stored and the schema is current, and the result of each check by name."""
-        inbox = await self._check_inbox()
-        # While PostgreSQL is unavailable, use the last result of the schema check, so that running pods stay ready.
-        schema = f"{_OK} when last seen" if inbox != _OK == self._schema else self._schema
-        if self._spool is None:
-            return inbox == _OK and self._schema == _OK, {"inbox": inbox, "schema": schema}
-        storable, spool = await self._check_spool(self._spool, needed=inbox != _OK)
-        return (inbox == _OK or storable) and self._schema == _OK, {"inbox": inbox, "spool": spool, "schema": schema}
+        refusal = self._writer.refusal
+        size = None if refusal is None else min(max(refusal.size, _PROBE_BYTES), _LARGEST_PROBE_BYTES)
+        stores = await self._check_inbox(size)
+        storable, checks = await self._check_stores(stores, size or _PROBE_BYTES)
+        if storable and refusal is not None:
+            self._writer.forget(refusal)
+        return storable and self._schema == _OK, checks
 
-    async def _check_inbox(self) -> str:
+    async def _check_stores(self, stores: str, size: int) -> tuple[bool, dict[str, str]]:
+        """Whether deliveries can be stored, and the result of each check by name."""
+        # While PostgreSQL is unavailable, use the last result of the schema check, so that running pods stay ready.
+        schema = f"{_OK} when last seen" if stores != _OK == self._schema else self._schema
+        if self._spool is None:
+            return stores == _OK, {"inbox": stores, "schema": schema}
+        storable, spool = await self._check_spool(self._spool, size, needed=stores != _OK)
+        return stores == _OK or storable, {"inbox": stores, "spool": spool, "schema": schema}
+
+    async def _check_inbox(self, size: int | None) -> str:
         try:
-            await abandon_after(_CHECK_SECONDS, self._check_database())
+            await abandon_after(_CHECK_SECONDS, self._check_database(size))
         except TimeoutError:
             return f"no answer within {_CHECK_SECONDS:g} seconds"
         except DatabaseError as error:
             return str(error)
         return _OK
 
-    async def _check_database(self) -> None:
+    async def _check_database(self, size: int | None) -> None:
         await self._database.check_writable()
+        if size is not None:
+            async with self._database.transaction() as connection:
+                await inbox.check_storable(connection, size)
         try:
             await self._database.check_schema()
         except DatabaseUnavailable:
@@ -62,10 +84,10 @@ class Readiness:
         else:
             self._schema = _OK
 
-    async def _check_spool(self, spool: Spool, *, needed: bool) -> tuple[bool, str]:
+    async def _check_spool(self, spool: Spool, size: int, *, needed: bool) -> tuple[bool, str]:
         """Whether the spool can store deliveries, and the result of this check in words."""
         try:
-            await asyncio.to_thread(spool.check_writable if needed else spool.check_directory)
+            await asyncio.to_thread(partial(spool.check_writable, size) if needed else spool.check_directory)
             waiting = await asyncio.to_thread(spool.count)
         except SpoolUnavailable as error:
             return False, str(error)

@@ -49,6 +49,17 @@ class _Waiting:
     stored: asyncio.Future[list[Stored]]
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A batch that could be stored neither in the inbox nor in the spool.
+
+    Attributes:
+        size: the bytes of its bodies.
+    """
+
+    size: int
+
+
 class DeliveryWriter:
     """Stores deliveries in the inbox, or in the spool while PostgreSQL is away.
 
@@ -80,12 +91,26 @@ class DeliveryWriter:
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._stopping = False
+        self._refusal: Refusal | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def spools(self) -> bool:
         """Whether new deliveries go to the spool, because PostgreSQL was away when the service last tried to use it."""
         return self._drain is not None and self._drain.outage
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """The last batch, if it was refused; None if it was stored, or if a check has shown that batches can be stored
+        again.
+        """
+        return self._refusal
+
+    def forget(self, refusal: Refusal) -> None:
+        """Forget a refusal, because a check has shown that a batch of its size can be stored."""
+        # Another batch may have been refused meanwhile.
+        if self._refusal is refusal:
+            self._refusal = None
 
     def start(self) -> None:
         """Start the writers, and the task that drains the spool into the inbox, on the running event loop."""
@@ -183,11 +208,11 @@ class DeliveryWriter:
         error = DatabaseUnavailable("PostgreSQL is away") if self.spools else await self._try_inbox(batch, writer)
         left = [waiting for waiting in batch if not waiting.stored.done()]
         if error is None or not left:
-            return
-        if self._fallback is not None:
+            self._refusal = None
+        elif self._fallback is not None:
             await self._write_to_spool(left, self._fallback, error)
         else:
-            _fail(left, error)
+            self._refuse(left, error)
 
     async def _try_inbox(self, batch: Sequence[_Waiting], writer: inbox_writer.InboxWriter) -> DatabaseError | None:
         """Write a batch to the inbox. Return the error if PostgreSQL does not store the batch."""
@@ -217,11 +242,16 @@ class DeliveryWriter:
             new = await drain.add([delivery for waiting in batch for delivery in waiting.deliveries], cause)
         except SpoolUnavailable as error:
             _log.error("deliveries are refused", cause=str(error))
-            _fail(batch, DatabaseUnavailable(f"{cause}; {error}"))
+            self._refuse(batch, DatabaseUnavailable(f"{cause}; {error}"))
             return
+        self._refusal = None
         for waiting in batch:
             _answer(waiting, new, "spooled")
         await drain.show_pending()
+
+    def _refuse(self, batch: Sequence[_Waiting], error: DatabaseError) -> None:
+        self._refusal = Refusal(sum(waiting.size for waiting in batch))
+        _fail(batch, error)
 
 
 def _answer(waiting: _Waiting, new: set[UUID], where: Literal["stored", "spooled"]) -> None:

@@ -1,10 +1,12 @@
 """Retention: delete old bodies, and old evidence that belongs to no experiment."""
 
-from collections.abc import Collection, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from service.lifecycle.errors import TooManyRelatives
 from service.lifecycle.references import Ref
+from service.pipeline.clock_check import check_clock
 from service.pipeline.surroundings import read_surroundings
 from service.storage import aliases, events, inbox
 from service.storage.database import Connection, Database
@@ -14,6 +16,31 @@ from service.storage.database import Connection, Database
 # wait only briefly.
 _SCAN = 5000
 _BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """How many bodies of deliveries and how many unattached subjects were deleted."""
+
+    bodies: int
+    subjects: int
+
+
+async def delete_old(
+    database: Database, clock: Callable[[], datetime], raw_retention: timedelta, evidence_retention: timedelta
+) -> Deleted:
+    """Delete the bodies and the unattached subjects that are older than their retention.
+
+    Args:
+        clock: returns the current time, UTC.
+
+    Raises:
+        ClockInDoubt: the clock may be wrong, so nothing was deleted.
+        DatabaseUnavailable: some batches may be committed; call again to continue.
+    """
+    now = await check_clock(database, clock)
+    bodies = await delete_bodies(database, now - raw_retention)
+    return Deleted(bodies, await delete_unattached(database, now - evidence_retention))
 
 
 async def delete_bodies(database: Database, before: datetime) -> int:

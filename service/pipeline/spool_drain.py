@@ -40,6 +40,8 @@ class SpoolDrain:
         self._filled = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
+        # The last fault of the spool that was logged, so that a fault is logged once and not at each attempt.
+        self._fault = ""
 
     @property
     def outage(self) -> bool:
@@ -126,11 +128,18 @@ class SpoolDrain:
         """Move the next deliveries, and return their number, or None if the move failed."""
         try:
             return await self._move()
-        except (DatabaseError, SpoolUnavailable, TimeoutError) as error:
+        except SpoolUnavailable as error:
+            self._warn(str(error))
+        except (DatabaseError, TimeoutError) as error:
             _log.debug("the spool is not drained yet", cause=str(error))
         except Exception:  # noqa: BLE001 - a bug in one attempt must not end the task
             _log.exception("the spool is not drained")
         return None
+
+    def _warn(self, fault: str) -> None:
+        if fault != self._fault:
+            _log.warning("the spool cannot be used, so the deliveries in it wait", cause=fault)
+        self._fault = fault
 
     async def _move(self) -> int:
         if self._outage:
@@ -141,6 +150,7 @@ class SpoolDrain:
             # During an outage, new deliveries go to the spool only. The spool is broken, so let them go to the inbox.
             self._end_outage()
             raise
+        self._fault = ""
         stored = await abandon_after(_MOVE_SECONDS, self._store(oldest)) if oldest else []
         self._end_outage()
         if oldest:
@@ -151,6 +161,8 @@ class SpoolDrain:
             # Remove the deliveries last. If the process is killed before the removal, the deliveries are moved again,
             # and the inbox ignores the duplicates.
             await asyncio.to_thread(self._spool.remove, stored)
+        else:
+            await asyncio.to_thread(self._spool.tidy)
         await self.show_pending()
         return len(oldest)
 

@@ -7,10 +7,11 @@ from typing import Any, TypeAlias
 
 import structlog
 
+from service.pipeline.clock_check import ClockInDoubt
 from service.pipeline.delivery_latency import DeliveryLatency
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import BATCH, project_dirty
-from service.pipeline.retention import delete_bodies, delete_unattached
+from service.pipeline.retention import delete_old
 from service.pipeline.snapshot import ExportedSnapshot
 from service.rules.model import Rules
 from service.runtime import shutdown
@@ -175,21 +176,21 @@ class Worker:
         await self._pause(_FIRST_RETAIN_SECONDS)
         while not self._stopping.is_set():
             if self._leadership.leads:
-                await self._attempt(self._delete_bodies, _RETAIN_SECONDS)
-                await self._attempt(self._delete_unattached, _RETAIN_SECONDS)
+                await self._attempt(self._delete_old, _RETAIN_SECONDS)
             await self._pause(_RETAIN_SECONDS)
 
-    async def _delete_bodies(self) -> int:
-        deleted = await delete_bodies(self._database, self._clock() - self._raw_retention)
-        if deleted:
-            _log.info("bodies of deliveries deleted", deliveries=deleted)
-        return deleted
-
-    async def _delete_unattached(self) -> int:
-        deleted = await delete_unattached(self._database, self._clock() - self._evidence_retention)
-        if deleted:
-            _log.info("unattached evidence deleted", subjects=deleted)
-        return deleted
+    async def _delete_old(self) -> int:
+        """Delete the bodies and the unattached evidence that are too old, unless the clock may be wrong."""
+        try:
+            deleted = await delete_old(self._database, self._clock, self._raw_retention, self._evidence_retention)
+        except ClockInDoubt as error:
+            _log.warning("nothing is deleted", cause=str(error))
+            return 0
+        if deleted.bodies:
+            _log.info("bodies of deliveries deleted", deliveries=deleted.bodies)
+        if deleted.subjects:
+            _log.info("unattached evidence deleted", subjects=deleted.subjects)
+        return deleted.bodies + deleted.subjects
 
     async def _take_snapshot(self) -> int:
         self._follow_term()

@@ -14,6 +14,7 @@ from sqlalchemy import func, select, text, update
 
 from service.deliveries.delivery import Delivery
 from service.storage.database import Connection, driver_of, is_exclusive
+from service.storage.errors import translated_errors
 from service.storage.tables import deliveries
 
 # Level 1 compresses a typical payload to a fifth of its size in about 15 µs.
@@ -39,6 +40,29 @@ class _Row(msgspec.Struct):
 async def store(connection: Connection, batch: Sequence[Delivery]) -> frozenset[UUID]:
     """Store deliveries in a transaction, and return the ids of the new ones."""
     return await insert_deliveries(await driver_of(connection), batch)
+
+
+async def check_storable(connection: Connection, size: int) -> None:
+    """Check that a delivery can be stored: store one in a savepoint, and undo it.
+
+    Args:
+        size: the bytes of the body.
+
+    Raises:
+        DatabaseError: PostgreSQL stores no delivery, for example because its disk is full.
+    """
+    attempt = await connection.begin_nested()
+    with translated_errors():
+        await connection.execute(_PROBE, {"body": bytes(size)})
+    await attempt.rollback()
+
+
+_PROBE = text(
+    """
+    INSERT INTO deliveries (id, source, provider, provider_id, headers, body_bytes, received_at, body)
+    VALUES (gen_random_uuid(), '', '', '', '{}', 0, now(), :body)
+    """
+)
 
 
 # Send all columns except the body as one JSON document. One array for each column would be slower, because the driver
@@ -284,6 +308,15 @@ async def delete_bodies(connection: Connection, before: datetime, limit: int) ->
     """
     deleted = await connection.execute(_DELETE_BODIES, {"before": before, "limit": limit})
     return deleted.rowcount
+
+
+async def read_clock(connection: Connection) -> tuple[datetime, datetime | None]:
+    """Read PostgreSQL's clock, and when the newest delivery was received (None if there is no delivery)."""
+    row = (await connection.execute(_CLOCK)).one()
+    return row.now, row.newest
+
+
+_CLOCK = text("SELECT clock_timestamp() AS now, (SELECT max(received_at) FROM deliveries) AS newest")
 
 
 _DELETE_BODIES = text(

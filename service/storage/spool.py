@@ -37,6 +37,10 @@ _ADD = """
 INSERT INTO spooled (id, source, provider, provider_id, headers, body, body_bytes, received_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
 """
+_EXPIRED = """
+DELETE FROM spooled WHERE refused IS NOT NULL AND coalesce(julianday(received_at), 0) < julianday(?)
+"""
+_ANY = "SELECT 1 FROM spooled LIMIT 1"
 _QUARANTINE = "UPDATE spooled SET refused = ? WHERE id = ?"
 # Shrink the file: to set the vacuum mode, SQLite commits, and a commit in mode FULL truncates the file. In mode FULL
 # each commit also moves rows into the freed space, which costs time. The spool therefore sets mode FULL only when all
@@ -104,7 +108,7 @@ class Spool:
         return batch
 
     def remove(self, ids: Collection[UUID]) -> None:
-        """Remove deliveries that the inbox has stored, and shrink the file if no other delivery waits.
+        """Remove deliveries that the inbox has stored. If no other delivery waits, shrink or remove the file.
 
         Raises:
             SpoolUnavailable: the file may still contain the deliveries. The caller may store them in the inbox again,
@@ -112,11 +116,38 @@ class Spool:
         """
         with self._file.transaction() as connection:
             connection.executemany("DELETE FROM spooled WHERE id = ?", [(str(id_),) for id_ in ids])
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Shrink the file if it contains only quarantined deliveries, and remove it if it contains none.
+
+        Raises:
+            SpoolUnavailable: the file cannot be used.
+        """
+        if self._file.is_missing:
+            return
+        with self._file.transaction() as connection:
             waiting = connection.execute("SELECT 1 FROM spooled WHERE refused IS NULL LIMIT 1").fetchone()
-        if waiting is None:
+        if waiting is None and not self._file.remove_if_no_row(_ANY):
             with self._file.connection() as connection:
                 for pragma in _SHRINK:
                     connection.execute(pragma)
+
+    def delete_expired(self, before: datetime) -> int:
+        """Delete the quarantined deliveries that were received before `before`, and return their number.
+
+        A delivery whose time of receipt the disk has corrupted is deleted too. A delivery that waits stays.
+
+        Raises:
+            SpoolUnavailable: the file cannot be used.
+        """
+        if self._file.is_missing:
+            return 0
+        with self._file.transaction() as connection:
+            deleted = connection.execute(_EXPIRED, (before.isoformat(),)).rowcount
+        if deleted:
+            self.tidy()
+        return deleted
 
     def quarantine(self, delivery: UUID, reason: str) -> None:
         """Keep a delivery that the inbox rejects, but do not read it again.
@@ -138,16 +169,19 @@ class Spool:
         with self._file.transaction() as connection:
             return int(connection.execute("SELECT count(*) FROM spooled").fetchone()[0])
 
-    def check_writable(self) -> None:
+    def check_writable(self, size: int = _PROBE_BYTES) -> None:
         """Check that deliveries can be added.
+
+        Args:
+            size: the bytes to write for the check.
 
         Raises:
             SpoolUnavailable: the file cannot be used.
         """
         with self._file.transaction() as connection:
-            self._file.check_space(_PROBE_BYTES)
+            self._file.check_space(size)
             connection.execute("CREATE TABLE IF NOT EXISTS probe (filled BLOB) STRICT")
-            connection.execute("INSERT INTO probe VALUES (zeroblob(?))", (_PROBE_BYTES,))
+            connection.execute("INSERT INTO probe VALUES (zeroblob(?))", (size,))
         with self._file.transaction() as connection:
             connection.execute("DELETE FROM probe")
 

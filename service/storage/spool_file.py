@@ -1,5 +1,6 @@
 """The SQLite file of the spool: opened on first use, reopened after an error, and written durably."""
 
+import fcntl
 import os
 import shutil
 import sqlite3
@@ -17,6 +18,11 @@ _BUSY_SECONDS = 4.0
 _OPEN_BUSY_SECONDS = 0.4
 _OPEN_ATTEMPTS = 5
 _OPEN_PAUSE_SECONDS = 0.1
+_BEGIN_ATTEMPTS = 3
+# Bodies and headers are for the user of the service only. SQLite creates its other files with the mode of the file.
+_DIRECTORY_MODE = 0o700
+_FILE_MODE = 0o600
+_OTHERS = 0o077
 
 
 class SpoolUnavailable(Exception):
@@ -57,8 +63,8 @@ class SpoolFile:
         Raises:
             SpoolUnavailable: the file cannot be used.
         """
-        with self.connection() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self.connection() as opened:
+            connection = self._begin(opened)
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -83,6 +89,24 @@ class SpoolFile:
             except (sqlite3.Error, OSError) as error:
                 self._close()
                 raise SpoolUnavailable(f"the spool {self._path} cannot be used: {error}") from error
+
+    def remove_if_no_row(self, query: str) -> bool:
+        """Remove the file, if the query returns no row and no other process opens the file at this moment.
+
+        Raises:
+            SpoolUnavailable: the file cannot be used.
+        """
+        removed = False
+        with self.transaction() as connection, suppress(BlockingIOError), self._opening(fcntl.LOCK_EX):
+            if connection.execute(query).fetchone() is None:
+                # Another process that has opened the file cannot write to it now, and `_begin` will notice the removal.
+                for suffix in ("", "-wal", "-shm"):
+                    Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+                _sync_directory(self._path.parent)
+                removed = True
+        if removed:
+            self.close()
+        return removed
 
     def check_space(self, size: int) -> None:
         """Check that the disk has space to write `size` bytes twice: to the write-ahead log and to the file.
@@ -122,6 +146,32 @@ class SpoolFile:
             return False
         return (status.st_dev, status.st_ino) == self._opened
 
+    def _begin(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Begin a transaction in the file that the path names; open this file if it is another one now."""
+        for _ in range(_BEGIN_ATTEMPTS):
+            connection.execute("BEGIN IMMEDIATE")
+            # Another process may have removed the file before this transaction has locked it.
+            if self._is_in_place():
+                return connection
+            connection.execute("ROLLBACK")
+            self._close()
+            connection = self._connection = self._open()
+        raise OSError("other processes remove the file again and again")
+
+    @contextmanager
+    def _opening(self, lock: int) -> Iterator[None]:
+        """Lock the directory, so that no process removes the file while another one opens it.
+
+        Raises:
+            BlockingIOError: another process holds the lock.
+        """
+        descriptor = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, lock | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(descriptor)
+
     def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -131,13 +181,18 @@ class SpoolFile:
     def _open(self) -> sqlite3.Connection:
         _make_directory(self._path.parent)
         for _ in range(_OPEN_ATTEMPTS - 1):
-            with suppress(sqlite3.OperationalError):
+            with suppress(sqlite3.OperationalError, BlockingIOError):
                 return self._open_once()
             # Wait and try again: while another process creates the file, SQLite fails at once instead of waiting.
             time.sleep(_OPEN_PAUSE_SECONDS)
         return self._open_once()
 
     def _open_once(self) -> sqlite3.Connection:
+        with self._opening(fcntl.LOCK_SH):
+            return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        _make_private(self._path)
         connection = sqlite3.connect(
             self._path, timeout=_OPEN_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -167,9 +222,26 @@ def _mebibytes(size: int) -> str:
 
 def _make_directory(directory: Path) -> None:
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(_DIRECTORY_MODE, parents=True, exist_ok=True)
+    _forbid_others(directory, _DIRECTORY_MODE)
     for path in missing:
         _sync_directory(path.parent)
+
+
+def _make_private(file: Path) -> None:
+    """Create the file unless it exists, and let no other user read it."""
+    with suppress(PermissionError):
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, _FILE_MODE))
+    for suffix in ("", "-wal", "-shm"):
+        _forbid_others(Path(f"{file}{suffix}"), _FILE_MODE)
+
+
+def _forbid_others(path: Path, mode: int) -> None:
+    """Restrict the mode of a file or directory of an earlier version."""
+    # The owner may be another user, or the file system may have no modes. The path is usable nevertheless.
+    with suppress(OSError):
+        if path.stat().st_mode & _OTHERS:
+            path.chmod(mode)
 
 
 def _sync_directory(directory: Path) -> None:

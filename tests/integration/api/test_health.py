@@ -204,3 +204,56 @@ async def test_a_schema_that_was_ok_when_last_checked_counts_as_ok_while_it_cann
                 "spool",
                 {"inbox": _SILENT, "spool": "in use, 0 waiting", "schema": "ok when last seen"},
             )
+
+
+_REFUSE = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$
+"""
+
+
+async def _run(database: Database, *statements: str) -> None:
+    async with database.transaction() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+
+
+async def _fill(database: Database) -> None:
+    """Let PostgreSQL answer queries, but store no delivery, as on a full disk."""
+    await _run(database, _REFUSE, "CREATE TRIGGER full_disk BEFORE INSERT ON deliveries EXECUTE FUNCTION refuse()")
+
+
+async def test_a_process_that_refuses_deliveries_is_not_ready_until_it_can_store_again(database: Database) -> None:
+    async with api(database) as client:
+        await _fill(database)
+        # The process cannot know of the full disk before it stores a delivery.
+        assert (await _ready(client))[0] == 200
+        assert (await post(client, REQUEST)).status_code == 503
+        status, _, checks = await _ready(client)
+        assert (await _ready(client))[0] == 503
+        await _run(database, "DROP TRIGGER full_disk ON deliveries")
+        # No further delivery is necessary, because an unready process receives none.
+        mended = await _ready(client)
+        async with database.transaction() as connection:
+            assert await connection.scalar(text("SELECT count(*) FROM deliveries")) == 0
+    assert status == 503
+    assert checks["inbox"] == "PostgreSQL is not available: could not extend file: No space left on device"
+    assert mended == (200, "inbox", {"inbox": "ok", "schema": "ok"})
+
+
+async def test_a_process_whose_inbox_and_spool_refuse_deliveries_is_not_ready(
+    database: Database, tmp_path: Path
+) -> None:
+    async with api(database, spool=True, data_dir=tmp_path) as client:
+        await _fill(database)
+        (tmp_path / "spool").rmdir()
+        (tmp_path / "spool").touch()
+        assert (await post(client, REQUEST)).status_code == 503
+        status, _, checks = await _ready(client)
+        (tmp_path / "spool").unlink()
+        mended, mode, _ = await _ready(client)
+        await _run(database, "DROP TRIGGER full_disk ON deliveries")
+    assert status == 503
+    assert "No space left on device" in checks["inbox"]
+    assert checks["spool"].startswith(f"the spool {tmp_path / 'spool' / FILE} cannot be used: ")
+    assert (mended, mode) == (200, "spool")

@@ -8,14 +8,17 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from service.deliveries.delivery import Delivery
+from service.pipeline.clock_check import ClockInDoubt
 from service.pipeline.receive import DeliveryWriter
+from service.pipeline.spool_retention import SpoolRetention
 from service.storage import inbox_writer
 from service.storage.database import Database
 from service.storage.errors import DatabaseUnavailable
@@ -289,6 +292,36 @@ async def test_with_neither_postgresql_nor_spool_the_refusal_names_both_causes(
         (tmp_path / FILE).unlink()
         assert await receiver.store_all(_numbered(2)) == ["spooled"]
     assert await _inbox(database) == ["1"]
+
+
+async def test_a_broken_file_of_the_spool_is_reported_once_as_a_warning(far: Database, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"no database, but long enough to be taken for one" * 100)
+    with capture_logs() as logged:
+        async with _receiving(far, Spool(tmp_path)):
+
+            async def reported() -> bool:
+                return any(str(tmp_path / FILE) in line.get("cause", "") for line in logged)
+
+            await until(reported)
+            # The next attempts fail for the same reason.
+            await asyncio.sleep(1.5)
+    (warning,) = [line for line in logged if line["log_level"] == "warning"]
+    assert "file is not a database" in warning["cause"]
+
+
+async def test_the_quarantined_deliveries_of_the_spool_end_with_the_retention_of_bodies(
+    database: Database, spool: Spool
+) -> None:
+    spool.add(_numbered(1, 2))
+    spool.quarantine(_numbered(1)[0].id, "refused")
+    retention = datetime.now(UTC) - _ANY.received_at - timedelta(hours=1)
+    right = SpoolRetention(database, spool, retention, lambda: datetime.now(UTC))
+    wrong = SpoolRetention(database, spool, timedelta(days=1), lambda: datetime.now(UTC) + timedelta(days=1))
+    with pytest.raises(ClockInDoubt):
+        await wrong.delete_expired()
+    assert spool.count() == 2
+    assert await right.delete_expired() == 1
+    assert spool.read_oldest(10) == _numbered(2)
 
 
 async def test_a_spooled_delivery_that_the_inbox_rejects_is_quarantined_and_stops_no_other(

@@ -4,10 +4,13 @@ Retention never deletes experiments or their evidence.
 """
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from service.pipeline.retention import delete_bodies, delete_unattached
+import pytest
+
+from service.pipeline.clock_check import ClockInDoubt
+from service.pipeline.retention import Deleted, delete_bodies, delete_old, delete_unattached
 from service.queries.replay import Replay
 from service.storage import events, inbox
 from service.storage.database import Database
@@ -107,3 +110,39 @@ async def test_excluded_subjects_stay_because_a_metric_counts_them(database: Dat
     await _receive(database, at(3), closed)
     assert await delete_unattached(database, at(10)) == 0
     assert await _heard_of(database) == {"github:acme/app#45"}
+
+
+_DAY = timedelta(days=1)
+
+
+async def _retain(database: Database, *, off: timedelta) -> Deleted:
+    """Delete what is older than a day, with a clock that is off by a time."""
+    return await delete_old(database, lambda: datetime.now(UTC) + off, _DAY, _DAY)
+
+
+async def _receive_old_and_new(database: Database) -> None:
+    now = datetime.now(UTC)
+    for number, age in ((1, 3 * _DAY), (2, timedelta())):
+        await _receive(database, now - age, Issue(number=number, created_at=at(2), labels=()).opened())
+
+
+async def test_old_bodies_and_evidence_are_deleted_with_a_right_clock(database: Database) -> None:
+    await _receive_old_and_new(database)
+    assert await _retain(database, off=timedelta(seconds=20)) == Deleted(1, 1)
+
+
+@pytest.mark.parametrize("off", [timedelta(minutes=2), -timedelta(minutes=2), timedelta(days=3650)])
+async def test_nothing_is_deleted_if_the_clocks_differ(database: Database, off: timedelta) -> None:
+    await _receive_old_and_new(database)
+    with pytest.raises(ClockInDoubt, match=r"clocks of this machine and of PostgreSQL differ by .*; synchronise them"):
+        await _retain(database, off=off)
+    assert await _retain(database, off=timedelta()) == Deleted(1, 1)
+
+
+async def test_nothing_is_deleted_if_the_newest_delivery_is_older_than_a_week(database: Database) -> None:
+    # A machine with a wrong clock may run PostgreSQL too, so that both clocks agree.
+    await _receive(database, datetime.now(UTC) - 8 * _DAY, Issue(number=1, created_at=at(2), labels=()).opened())
+    with pytest.raises(ClockInDoubt, match=r"the newest delivery is 8 days old; .* send a delivery"):
+        await _retain(database, off=timedelta())
+    await _receive(database, datetime.now(UTC), Issue(number=2, created_at=at(2), labels=()).opened())
+    assert await _retain(database, off=timedelta()) == Deleted(1, 1)

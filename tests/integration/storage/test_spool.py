@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import tempfile
@@ -308,7 +309,7 @@ def become(user):
     if os.getuid() == 0:
         os.seteuid(user)
 for path in paths:
-    path.chmod(path.stat().st_mode & 0o555)
+    path.chmod(0o555 if path.is_dir() else 0o444)
 become(unprivileged)
 spool, fresh = Spool(directory), Spool(directory / "more")
 answers = [attempt(lambda: len(spool.add([numbered(2)]))), attempt(spool.check_writable)]
@@ -391,6 +392,80 @@ def test_the_file_shrinks_when_no_delivery_waits(spool: Spool, tmp_path: Path) -
     assert spool.count() == 1
     spool.add([_numbered(50)])
     assert spool.read_oldest(10) == [_numbered(50)]
+
+
+def test_no_other_user_can_read_the_files_or_enter_the_directory(spool: Spool, tmp_path: Path) -> None:
+    directory = _file(tmp_path).parent
+    directory.mkdir(parents=True)
+    directory.chmod(0o755)
+    _file(tmp_path).touch(0o644)
+    spool.add([_ANY])
+    modes = {path.name.removeprefix(FILE): stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
+    assert modes == {"": 0o600, "-wal": 0o600, "-shm": 0o600}
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+
+
+def test_an_emptied_file_is_removed(spool: Spool, tmp_path: Path) -> None:
+    spool.add([_numbered(1), _numbered(2)])
+    spool.remove([_numbered(1).id])
+    assert spool.exists
+    spool.remove([_numbered(2).id])
+    assert list(_file(tmp_path).parent.iterdir()) == []
+    assert (spool.count(), spool.read_oldest(10)) == (0, [])
+    assert spool.add([_numbered(3)]) == {_numbered(3).id}
+
+
+def test_a_file_that_only_a_check_has_created_is_removed(spool: Spool, tmp_path: Path) -> None:
+    spool.check_writable()
+    assert spool.exists
+    spool.tidy()
+    assert list(_file(tmp_path).parent.iterdir()) == []
+
+
+def test_no_delivery_is_lost_if_another_process_removes_the_file(tmp_path: Path) -> None:
+    first, second, third = (Spool(tmp_path) for _ in range(3))
+    first.add([_numbered(1)])
+    second.add([_numbered(1)])
+    first.remove([_numbered(1).id])
+    third.add([_numbered(2)])
+    # The second process still has the removed file open. It must neither write to it, nor remove the log of the new
+    # file when it closes the old one.
+    second.close()
+    assert (tmp_path / f"{FILE}-wal").stat().st_size > 0
+    assert second.add([_numbered(3)]) == {_numbered(3).id}
+    assert Spool(tmp_path).read_oldest(10) == [_numbered(2), _numbered(3)]
+
+
+def test_a_delivery_is_added_to_the_new_file_if_its_process_waits_while_the_file_is_removed(tmp_path: Path) -> None:
+    first, second = Spool(tmp_path), Spool(tmp_path)
+    first.add([_numbered(1)])
+    second.add([_numbered(1)])
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as remover:
+        remover.execute("BEGIN IMMEDIATE")
+        waiting = threading.Thread(target=second.add, args=([_numbered(2)],))
+        waiting.start()
+        # The thread has checked the path, and waits for the lock of the old file.
+        time.sleep(0.5)
+        for path in tmp_path.iterdir():
+            path.unlink()
+        remover.execute("ROLLBACK")
+        waiting.join()
+    assert Spool(tmp_path).read_oldest(10) == [_numbered(2)]
+
+
+def test_quarantined_deliveries_end_with_their_retention(spool: Spool, tmp_path: Path) -> None:
+    body = os.urandom(50_000)
+    spool.add([_numbered(number, body=body) for number in range(4)])
+    for number in (0, 1, 2):
+        spool.quarantine(_numbered(number).id, "refused")
+    with closing(sqlite3.connect(_file(tmp_path))) as connection:
+        connection.execute("UPDATE spooled SET received_at = 'yesterday' WHERE provider_id = '1'")
+        connection.commit()
+    assert spool.delete_expired(at(2) + timedelta(seconds=1)) == 2
+    assert (spool.count(), spool.read_oldest(10)) == (2, [_numbered(3, body=body)])
+    assert spool.delete_expired(at(20)) == 1
+    spool.remove([_numbered(3).id])
+    assert not spool.exists
 
 
 def test_a_corrupted_delivery_is_quarantined_and_blocks_no_other(tmp_path: Path) -> None:
