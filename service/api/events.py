@@ -139,7 +139,8 @@ def build_router(events: EventReceiver) -> APIRouter:
 
         In binary mode the attributes are the headers `ce-specversion`, `ce-id`, `ce-source`, `ce-type` and so on, and
         the body is the data (see the HTTP binding of CloudEvents). Authenticate with the write token, or sign the
-        request as a Standard Webhook with the secret of the source `cloudevents`.
+        request as a Standard Webhook with the secret of the source `cloudevents`. A signature admits the structured and
+        the batched mode only, because it does not cover the headers of binary mode.
         """
         return await events.accept(request, credentials)
 

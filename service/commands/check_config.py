@@ -133,20 +133,15 @@ def _print_warnings(settings: "Settings", rules: "CheckedRules") -> None:
 
 def _warnings(settings: "Settings") -> Iterator[str]:
     """Settings that are valid, but probably not intended."""
+    from service.settings import example_secrets, variable_of
+
     if not settings.sources:
         yield "no source is configured: every webhook is refused; set LOOPGAUGE_SOURCES__GITHUB__SECRET, for example"
     tokens = settings.api_tokens
-    secrets = {f"SOURCES__{name.upper()}__SECRET": source.secret for name, source in sorted(settings.sources.items())}
-    given = {f"API_TOKENS__{name.upper()}": token for name, token in tokens if token}
-    for name, secret in {**secrets, **given}.items():
-        if secret.get_secret_value().startswith(_EXAMPLE):
-            yield f"LOOPGAUGE_{name} has the value of an example; set a secret of your own"
+    for path in example_secrets(settings):
+        yield f"{variable_of(path)} has the value of an example; set a secret of your own"
     if not settings.listens_on_loopback and not (tokens.read or tokens.admin):
         yield (
             f"the service listens on {settings.host} without a read token, so the API refuses reads; "
             "set LOOPGAUGE_API_TOKENS__READ"
         )
-
-
-_EXAMPLE = "change-me"
-"""The secrets in the examples begin with this text."""

@@ -16,13 +16,16 @@ class EventName:
 
     Attributes:
         header: the header that has the name; empty if none has.
-        name: the path of the member of the document that has the name if the header is absent.
+        name: the path of the member of the document that has the name, if the header is absent.
         action: the path of the member of the document that says what happened, such as `opened`.
+        document_first: whether the name in the document takes precedence over the header, because the sender signs the
+            document and not the header.
     """
 
     header: str = ""
     name: tuple[str, ...] = ()
     action: tuple[str, ...] = ()
+    document_first: bool = False
 
     def read(self, headers: Mapping[str, str], document: bytes) -> str:
         """The name of the event, and what happened if the document says so. The name is empty if it is not known.
@@ -30,7 +33,8 @@ class EventName:
         Args:
             document: the JSON document of the delivery; empty if it is not available.
         """
-        name = headers.get(self.header, "") or _text_at(document, self.name)
+        names = [headers.get(self.header, ""), _text_at(document, self.name)]
+        name = next(filter(None, reversed(names) if self.document_first else names), "")
         return " ".join(filter(None, (_word(name), _word(_text_at(document, self.action)))))
 
 

@@ -55,7 +55,7 @@ class Buildkite:
     name: ClassVar[str] = "buildkite"
     references: ClassVar[ReferenceGrammar | None] = None
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT})
-    event_name: ClassVar[EventName] = EventName(header=_EVENT, name=("event",))
+    event_name: ClassVar[EventName] = EventName(header=_EVENT, name=("event",), document_first=True)
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, _TOKEN})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
         "Buildkite": header_scheme(
@@ -84,9 +84,10 @@ class Buildkite:
     def observe(self, delivery: Delivery) -> Sequence[Observation] | Nothing:
         document = self.document(delivery)
         named = decode(document, _Envelope).event
-        event = delivery.headers.get(_EVENT) or named
+        # A signature covers the body, but not the header.
+        event = named or delivery.headers.get(_EVENT)
         if not event:
-            raise UnreadableDelivery("the event's name is missing, both in header X-Buildkite-Event and at `$.event`")
+            raise UnreadableDelivery("the event's name is missing, both at `$.event` and in header X-Buildkite-Event")
         if event == "build.finished":
             return _read_build(decode(document, _BuildFinished))
         return Nothing(_ignored_reason(event))

@@ -82,7 +82,7 @@ class CircleCI:
     name: ClassVar[str] = "circleci"
     references: ClassVar[ReferenceGrammar | None] = None
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT})
-    event_name: ClassVar[EventName] = EventName(header=_EVENT, name=("type",))
+    event_name: ClassVar[EventName] = EventName(header=_EVENT, name=("type",), document_first=True)
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
         "CircleCI": header_scheme("circleci-signature", "v1= followed by a signature of the body.")

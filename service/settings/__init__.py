@@ -1,7 +1,7 @@
 """Settings from environment variables with the prefix `LOOPGAUGE_`, a `.env` file, and secret files."""
 
-from service.settings.faults import PREFIX, InvalidSetting, SettingFault
-from service.settings.model import ApiTokens, Role, Settings, default_data_dir, given_alone
+from service.settings.faults import PREFIX, InvalidSetting, SettingFault, variable_of
+from service.settings.model import ApiTokens, Role, Settings, default_data_dir, example_secrets, given_alone
 from service.settings.names import find_unknown
 from service.settings.reading import Inspection, inspect_settings, read_settings
 from service.settings.rules_files import (
@@ -25,6 +25,7 @@ __all__ = [
     "ShownSetting",
     "SourceSettings",
     "default_data_dir",
+    "example_secrets",
     "find_unknown",
     "given_alone",
     "inspect_settings",
@@ -34,5 +35,6 @@ __all__ = [
     "read_rules_file",
     "read_settings",
     "show_settings",
+    "variable_of",
     "warn_about_rules",
 ]

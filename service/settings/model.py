@@ -2,9 +2,10 @@
 
 import ipaddress
 import os
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import platformdirs
 from pydantic import (
@@ -16,11 +17,13 @@ from pydantic import (
     SecretStr,
     WrapValidator,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.lifecycle.durations import parse_duration
 from service.lifecycle.teams import LONGEST, normalise_team
+from service.rules.validation import refusal
 from service.settings.faults import NESTING, PREFIX
 from service.settings.sources import SourceSettings, read_sources
 
@@ -87,6 +90,7 @@ class Settings(BaseSettings):
     rules: Annotated[Path | None, BeforeValidator(_reject_empty_path)] = None
     api_tokens: ApiTokens = ApiTokens()
     metrics_token: _Token | None = None
+    allow_example_secrets: bool = False
     max_body_bytes: Annotated[int, Field(ge=1)] = 26_214_400
     max_inflight_bytes: Annotated[int, Field(ge=1)] = 268_435_456
     windows: Annotated[tuple[Duration, ...], NoDecode, BeforeValidator(_split_commas), Field(min_length=1)] = (
@@ -144,6 +148,14 @@ class Settings(BaseSettings):
             )
         return by_team
 
+    @model_validator(mode="after")
+    def _refuse_example_secrets(self) -> Self:
+        if not self.listens_on_loopback and not self.allow_example_secrets:
+            found = [((*path,), f"{_PUBLISHED}; {_REMEDY}") for path in example_secrets(self)]
+            if found:
+                raise refusal(found)
+        return self
+
     @property
     def listens_on_loopback(self) -> bool:
         """Whether the service listens on a loopback address only."""
@@ -151,6 +163,25 @@ class Settings(BaseSettings):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
+
+
+_EXAMPLE = "change-me"
+_PUBLISHED = "expected a secret of your own, because this one is published in the examples of the documentation"
+_REMEDY = "set the output of: openssl rand -hex 32"
+
+
+def example_secrets(settings: Settings) -> Iterator[tuple[str, ...]]:
+    """The paths of the secrets and tokens that are those of the examples. All of these begin with `change-me`."""
+    for name, source in sorted(settings.sources.items()):
+        given = {"secret": source.secret, "previous_secret": source.previous_secret}
+        yield from (("sources", name, key) for key, secret in given.items() if _is_example(secret))
+    yield from (("api_tokens", name) for name, token in settings.api_tokens if _is_example(token))
+    if _is_example(settings.metrics_token):
+        yield ("metrics_token",)
+
+
+def _is_example(secret: SecretStr | None) -> bool:
+    return secret is not None and secret.get_secret_value().lower().startswith(_EXAMPLE)
 
 
 def given_alone(**given: Any) -> Settings:

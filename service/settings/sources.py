@@ -1,7 +1,7 @@
 """The settings of webhook senders."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidatorFunctionWrapHandler
@@ -37,6 +37,7 @@ def read_sources(value: Any, handler: ValidatorFunctionWrapHandler) -> dict[str,
         errors = error.errors(include_url=False)
         found += [(details["loc"], explain(details, SourceSettings.model_fields, ("sources",))) for details in errors]
         raise refusal(_without_consequences(found)) from None
+    found += _find_shared(sources)
     if found:
         raise refusal(found)
     named = ((source_name(written), source) for written, source in sources.items())
@@ -58,6 +59,20 @@ def _find_unknown(written: str, source: object) -> Iterator[Found]:
     elif provider not in PROVIDERS and isinstance(stated, str | None):
         expected = f"expected one of {', '.join(sorted(PROVIDERS))}, got {provider!r}"
         yield (name, "provider"), "; ".join(filter(None, (expected, did_you_mean(provider, PROVIDERS))))
+
+
+def _find_shared(sources: Mapping[str, SourceSettings]) -> Iterator[Found]:
+    """Find the sources that have a secret in common: the sender of one could sign deliveries of the other."""
+    owners: dict[str, str] = {}
+    for name, source in sources.items():
+        for key in ("secret", "previous_secret"):
+            secret: SecretStr | None = getattr(source, key)
+            owner = owners.setdefault(secret.get_secret_value(), name) if secret else name
+            if owner != name:
+                first = variable_of(["sources", owner, "secret"])
+                problem = f"expected a secret of its own, but {first} has the same one"
+                remedy = "set another secret, such as the output of: openssl rand -hex 32"
+                yield (name, key), f"{problem}, so the sender of one source could post as the other; {remedy}"
 
 
 def _without_consequences(found: list[Found]) -> list[Found]:

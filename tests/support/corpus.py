@@ -75,7 +75,7 @@ def posted() -> Iterator[Posted]:
 
 
 def _cloudevents(file: str, body: bytes) -> Iterator[Posted]:
-    """A CDEvent as a CloudEvent in structured and in binary mode, mapped as the CDEvents specification defines."""
+    """A CDEvent as a CloudEvent in structured and in batched mode, mapped as the CDEvents specification defines."""
     context: dict[str, Any] = json.loads(body).get("context", {})
     attributes = {
         "specversion": "1.0",
@@ -86,5 +86,5 @@ def _cloudevents(file: str, body: bytes) -> Iterator[Posted]:
     }
     structured = json.dumps({**attributes, "id": f"{attributes['id']}-structured", "data": json.loads(body)}).encode()
     yield Posted(file, "cloudevents", "/events", {"content-type": "application/cloudevents+json"}, structured)
-    binary = {"content-type": "application/json", **{f"ce-{name}": value for name, value in attributes.items()}}
-    yield Posted(file, "cloudevents", "/events", binary, body)
+    batch = json.dumps([{**attributes, "data": json.loads(body)}]).encode()
+    yield Posted(file, "cloudevents", "/events", {"content-type": "application/cloudevents-batch+json"}, batch)

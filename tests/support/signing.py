@@ -15,6 +15,7 @@ from service.demo.signing import PROOFS
 from tests.support.builders import SECRET, at
 
 SIGNING_KEY = "whsec_" + base64.b64encode(b"a key that is long enough").decode()
+_GITLABS_KEY = "whsec_" + base64.b64encode(b"another key that is long enough").decode()
 
 POSTED = at(28)
 """The time at which the requests are posted."""
@@ -38,42 +39,49 @@ class Scheme:
     covers_body: bool = True
 
 
-def _hex(body: bytes, method: str = "sha256") -> str:
-    return hmac.digest(SECRET.encode(), body, method).hex()
+def _hex(secret: str, body: bytes, method: str = "sha256") -> str:
+    return hmac.digest(secret.encode(), body, method).hex()
 
 
-def _demo(source: str) -> Prove:
-    """Return a function that makes the same authentication header as the demo's tool of this name."""
-    return lambda body, _: dict([PROOFS[source](SECRET, body)])
+def _demo(provider: str, tool: str, secret: str, *, covers_body: bool = False) -> Scheme:
+    """A scheme that makes the same authentication header as the demo's tool of this name."""
+    return Scheme(provider, secret, lambda body, _: dict([PROOFS[tool](secret, body)]), covers_body)
 
 
-def _standard_webhooks(body: bytes, now: datetime) -> Mapping[str, str]:
-    message = "msg_" + sha256(body).hexdigest()[:27]
-    signature = Webhook(SIGNING_KEY).sign(message, now, body.decode("utf-8"))
-    return {
-        "webhook-id": message,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": signature,
-    }
+def _jira_sha512(secret: str) -> Scheme:
+    return Scheme("jira", secret, lambda body, _: {"x-hub-signature": f"sha512={_hex(secret, body, 'sha512')}"})
 
 
-def _buildkite(body: bytes, now: datetime) -> Mapping[str, str]:
-    stamp = str(int(now.timestamp()))
-    return {"x-buildkite-signature": f"timestamp={stamp},signature={_hex(f'{stamp}.'.encode() + body)}"}
+def _standard_webhooks(provider: str, key: str) -> Scheme:
+    def prove(body: bytes, now: datetime) -> Mapping[str, str]:
+        message = "msg_" + sha256(body).hexdigest()[:27]
+        signature = Webhook(key).sign(message, now, body.decode("utf-8"))
+        stamp = str(int(now.timestamp()))
+        return {"webhook-id": message, "webhook-timestamp": stamp, "webhook-signature": signature}
+
+    return Scheme(provider, key, prove)
+
+
+def _buildkite(secret: str) -> Scheme:
+    def prove(body: bytes, now: datetime) -> Mapping[str, str]:
+        stamp = str(int(now.timestamp()))
+        return {"x-buildkite-signature": f"timestamp={stamp},signature={_hex(secret, f'{stamp}.'.encode() + body)}"}
+
+    return Scheme("buildkite", secret, prove)
 
 
 SCHEMES: Mapping[str, Scheme] = {
-    "github": Scheme("github", SECRET, _demo("github")),
-    "jira": Scheme("jira", SECRET, _demo("jira")),
-    "jira-sha512": Scheme("jira", SECRET, lambda body, _: {"x-hub-signature": f"sha512={_hex(body, 'sha512')}"}),
-    "jira-basic": Scheme("jira", SECRET, _demo("jenkins"), covers_body=False),
-    "gitlab": Scheme("gitlab", SECRET, _demo("gitlab"), covers_body=False),
-    "gitlab-signed": Scheme("gitlab", SIGNING_KEY, _standard_webhooks),
-    "circleci": Scheme("circleci", SECRET, _demo("circleci")),
-    "buildkite": Scheme("buildkite", SECRET, _demo("buildkite"), covers_body=False),
-    "buildkite-signed": Scheme("buildkite", SECRET, _buildkite),
-    "jenkins": Scheme("jenkins", SECRET, _demo("jenkins"), covers_body=False),
-    "cloudevents": Scheme("cloudevents", SIGNING_KEY, _standard_webhooks),
+    "github": _demo("github", "github", SECRET, covers_body=True),
+    "jira": _demo("jira", "jira", f"{SECRET} in Jira", covers_body=True),
+    "jira-sha512": _jira_sha512(f"{SECRET} in Jira with SHA-512"),
+    "jira-basic": _demo("jira", "jenkins", f"{SECRET} in Jira with a password"),
+    "gitlab": _demo("gitlab", "gitlab", f"{SECRET} in GitLab"),
+    "gitlab-signed": _standard_webhooks("gitlab", _GITLABS_KEY),
+    "circleci": _demo("circleci", "circleci", f"{SECRET} in CircleCI", covers_body=True),
+    "buildkite": _demo("buildkite", "buildkite", f"{SECRET} in Buildkite"),
+    "buildkite-signed": _buildkite(f"{SECRET} in Buildkite with signatures"),
+    "jenkins": _demo("jenkins", "jenkins", f"{SECRET} in Jenkins"),
+    "cloudevents": _standard_webhooks("cloudevents", SIGNING_KEY),
 }
 """Every scheme, by the name of a source that uses it."""
 

@@ -288,6 +288,60 @@ def test_a_fault_names_the_file_that_has_the_wrong_value(monkeypatch: pytest.Mon
     assert "LOOPGAUGE_ROLE: expected one of all, api, worker, got 'wroker'" in str(wrong.value)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"SOURCES__JIRA__SECRET": "one"},
+        {"SOURCES__JIRA__SECRET": "two", "SOURCES__JIRA__PREVIOUS_SECRET": "one"},
+        {"SOURCES__JIRA__SECRET": "old", "SOURCES__GITHUB__PREVIOUS_SECRET": "old"},
+    ],
+)
+def test_two_sources_with_one_secret_are_refused(monkeypatch: pytest.MonkeyPatch, other: dict[str, str]) -> None:
+    with pytest.raises(InvalidSetting) as wrong:
+        _read(monkeypatch, SOURCES__GITHUB__SECRET="one", **other)
+    [fault] = wrong.value.faults
+    assert "expected a secret of its own, but LOOPGAUGE_SOURCES__" in str(fault)
+    assert "openssl rand -hex 32" in str(fault)
+
+
+def test_one_source_may_have_one_secret_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _read(monkeypatch, SOURCES__GITHUB__SECRET="one", SOURCES__GITHUB__PREVIOUS_SECRET="one").sources
+
+
+_EXAMPLES = [
+    "SOURCES__GITHUB__SECRET",
+    "SOURCES__GITHUB__PREVIOUS_SECRET",
+    "API_TOKENS__READ",
+    "API_TOKENS__WRITE",
+    "API_TOKENS__ADMIN",
+    "METRICS_TOKEN",
+]
+
+
+@pytest.mark.parametrize("name", _EXAMPLES)
+@pytest.mark.parametrize("secret", ["change-me", "change-me-to-read", "Change-Me"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "loopgauge.example.com"])
+def test_the_secrets_of_the_examples_are_refused_off_loopback(
+    monkeypatch: pytest.MonkeyPatch, name: str, secret: str, host: str
+) -> None:
+    with pytest.raises(InvalidSetting) as wrong:
+        _read(monkeypatch, **{"HOST": host, "SOURCES__GITHUB__SECRET": "s3cret", name: secret})
+    [fault] = wrong.value.faults
+    assert fault.setting == f"LOOPGAUGE_{name}"
+    assert "published in the examples" in fault.message
+    assert "openssl rand -hex 32" in fault.message
+
+
+@pytest.mark.parametrize(
+    "where",
+    [{"HOST": "127.0.0.1"}, {"HOST": "::1"}, {"HOST": "localhost"}, {"HOST": "::", "ALLOW_EXAMPLE_SECRETS": "true"}],
+)
+def test_the_secrets_of_the_examples_are_accepted_on_loopback_or_if_a_setting_allows_them(
+    monkeypatch: pytest.MonkeyPatch, where: dict[str, str]
+) -> None:
+    assert _read(monkeypatch, SOURCES__GITHUB__SECRET="change-me", API_TOKENS__READ="change-me-too", **where).sources
+
+
 def test_every_fault_is_reported_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LOOPGAUGE_WINDOW=7d\n")
     with pytest.raises(InvalidSetting) as wrong:

@@ -12,7 +12,13 @@ from typing import ClassVar
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.event_name import EventName
 from service.deliveries.observation import Nothing, Observation
-from service.deliveries.signatures import STANDARD_HEADERS, STANDARD_WEBHOOKS, SecurityScheme, check_standard_webhooks
+from service.deliveries.signatures import (
+    STANDARD_HEADERS,
+    STANDARD_WEBHOOKS,
+    SecurityScheme,
+    SignatureRefused,
+    check_standard_webhooks,
+)
 from service.lifecycle.readings import ReferenceReader
 from service.lifecycle.references import ReferenceGrammar
 from service.providers.cloudevents.format import (
@@ -24,6 +30,7 @@ from service.providers.cloudevents.format import (
     InvalidEvent,
     NoCloudEvent,
     Part,
+    media_type,
     parts,
     read_event,
 )
@@ -56,8 +63,8 @@ class CloudEvents:
     """CloudEvents, signed as Standard Webhooks if they are sent without a bearer token.
 
     The signature covers the body and the headers `webhook-id` and `webhook-timestamp`. In binary mode the event's
-    attributes are other headers, so they are not signed. Other providers do not sign the header that names the event
-    either.
+    attributes are other headers, so they would not be signed. A signature therefore admits the structured and the
+    batched mode only.
 
     Args:
         references: reads the references in events.
@@ -75,10 +82,15 @@ class CloudEvents:
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:
         check_standard_webhooks(headers, body, secrets, now)
+        if media_type(headers.get("content-type")) not in (STRUCTURED, BATCHED):
+            raise SignatureRefused(
+                "a signature does not cover the headers with the attributes of an event in binary mode; send "
+                f"{STRUCTURED} or {BATCHED}, or use the write token"
+            )
 
-    def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:
-        source, number = headers.get("ce-source"), headers.get("ce-id")
-        return f"{source} {number}" if source and number else content_id("", body)
+    def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:  # noqa: ARG002 - no signed header contains an id
+        # With an id from headers that are not signed, a copy could take the id of an event that is still to come.
+        return content_id("", body)
 
     def document(self, delivery: Delivery) -> bytes:
         return delivery.body

@@ -94,7 +94,10 @@ def parts(headers: Mapping[str, str], body: bytes) -> Iterator[Part]:
             raise InvalidEvent("", f"a batch has {MOST_EVENTS} events at most, and this batch has more")
         for place, event in enumerate(events):
             yield Part({"content-type": STRUCTURED}, event, place)
-    elif content_type == STRUCTURED or ATTRIBUTE + "specversion" in headers:
+    elif content_type == STRUCTURED:
+        # The attributes are in the body. Headers such as `ce-type` would contradict it in lists of deliveries.
+        yield Part({"content-type": STRUCTURED}, body)
+    elif ATTRIBUTE + "specversion" in headers:
         yield Part(headers, body)
     else:
         raise NoCloudEvent(

@@ -7,7 +7,7 @@ fields in use are decoded, since payloads vary by version and event.
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from service.deliveries.decoding import AnyObject, decode, require_utf8, shorten
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
@@ -17,6 +17,7 @@ from service.deliveries.signatures import SecurityScheme, SignatureRefused, chec
 from service.lifecycle.references import ReferenceGrammar
 from service.providers.github import commits, items, repositories
 from service.providers.github.references import REFERENCES
+from service.providers.github.shapes import check_shape
 
 _SIGNATURE = "x-hub-signature-256"
 _LEGACY_SIGNATURE = "x-hub-signature"
@@ -64,13 +65,7 @@ class GitHub:
         body = require_utf8(delivery.body)
         if not delivery.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
             return body
-        try:
-            fields = parse_qs(body.decode(), max_num_fields=16, errors="strict")
-        except ValueError as error:
-            raise UnreadableDelivery(f"the form cannot be read: {error}") from error
-        if "payload" not in fields:
-            raise UnreadableDelivery("the form has no field `payload`")
-        return fields["payload"][0].encode()
+        return _read_form(body)
 
     def observe(self, delivery: Delivery) -> Sequence[Observation] | Nothing:
         event = delivery.headers.get(_EVENT)
@@ -79,8 +74,24 @@ class GitHub:
         document = self.document(delivery)
         reader = EVENTS.get(event)
         if reader is not None:
+            check_shape(event, document)
             return reader(document)
         decode(document, AnyObject)
         if event == "ping":
             return Nothing("a ping: the webhook is connected")
         return Nothing(f"GitHub's `{shorten(event)}` events say nothing about experiments")
+
+
+def _read_form(body: bytes) -> bytes:
+    """The document in a form, which consists of the field `payload` alone.
+
+    The signature does not cover the content type, so a signed JSON body may arrive as a form. Texts in that body, such
+    as the text of a comment, could then contain another field `payload`. No JSON body begins with `payload=`.
+    """
+    if not body.startswith(b"payload=") or b"&" in body:
+        raise UnreadableDelivery("the form does not consist of one field `payload`")
+    try:
+        [(_, document)] = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+    except ValueError as error:
+        raise UnreadableDelivery(f"the form cannot be read: {error}") from error
+    return document.encode()

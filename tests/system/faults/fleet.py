@@ -18,7 +18,7 @@ from typing import IO, Self
 
 import httpx
 
-from tests.support.builders import SECRET
+from tests.support.signing import SOURCES
 from tests.support.waiting import PATIENCE_SECONDS
 
 _KEEP_SECONDS = 0.1
@@ -296,7 +296,7 @@ def _free_port() -> int:
 
 
 def _environment(**variables: str) -> Mapping[str, str]:
-    ours = {f"SOURCES__{source}__SECRET": SECRET for source in _SOURCES} | variables
+    ours = {f"SOURCES__{source}__SECRET": SOURCES[source.lower()]["secret"] for source in _SOURCES} | variables
     others = {name: value for name, value in os.environ.items() if not name.startswith("LOOPGAUGE_")}
     return {**others, **{f"LOOPGAUGE_{name}": value for name, value in ours.items()}}
 

@@ -20,7 +20,9 @@ from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 _DOCUMENTED = "127.0.0.1:8080"
 _TOKENS = {"API_TOKENS__WRITE": "change-me-as-well", "API_TOKENS__ADMIN": "for-an-administrator"}
-_SECRETS = {f"SOURCES__{name.upper()}__SECRET": "change-me" for name in PROVIDERS if name != "cloudevents"}
+_SECRETS = {f"SOURCES__{name.upper()}__SECRET": f"change-me-{name}" for name in PROVIDERS if name != "cloudevents"} | {
+    "SOURCES__GITHUB__SECRET": "change-me"
+}
 _RUN = {"run", "run with"}
 _WITH_COMMANDS = [page for page in PAGES if any(_RUN & block.marks.keys() for block in blocks(page))]
 

@@ -22,8 +22,8 @@ def _scorecard(**given: Any) -> str:
 def test_each_source_has_the_address_of_its_webhook() -> None:
     sources = {
         "github": {"secret": "x"},
-        "jira_cloud": {"secret": "x", "provider": "jira"},
-        "cloudevents": {"secret": "x"},
+        "jira_cloud": {"secret": "y", "provider": "jira"},
+        "cloudevents": {"secret": "z"},
     }
     paths = ["/", "/docs", "/metrics", "/scorecard", "/webhooks/github", "/webhooks/jira-cloud", "/events"]
     settings = given_alone(sources=sources)

@@ -189,8 +189,10 @@ def test_a_build_with_the_required_fields_alone_can_be_read() -> None:
     assert observe({"build": {}}, "build.finished") == Nothing("the build names no commit")
 
 
-def test_the_event_in_the_header_takes_precedence_over_the_event_in_the_body() -> None:
-    assert observe(finished(), "ping") == Nothing("a ping: the webhook is connected")
+def test_the_signed_event_in_the_body_takes_precedence_over_the_event_in_the_header() -> None:
+    assert observe(finished(), "ping") == observe(finished())
+    assert observe({**finished(), "event": "ping"}, "build.finished") == Nothing("a ping: the webhook is connected")
+    assert Buildkite.event_name.read({"x-buildkite-event": "ping"}, b'{"event": "build.finished"}') == "build.finished"
 
 
 @pytest.mark.parametrize("event", ["scheduled", "running", "failing", "skipped"])

@@ -124,7 +124,8 @@ def signed(body: bytes = BODY, when: datetime = NOW, key: str = KEY, message_id:
 
 
 def verify(headers: Mapping[str, str], body: bytes = BODY, secrets: Sequence[str] = (KEY,)) -> None:
-    CLOUD_EVENTS.verify(headers, body, [secret.encode() for secret in secrets], at(2))
+    structured = {"content-type": "application/cloudevents+json", **headers}
+    CLOUD_EVENTS.verify(structured, body, [secret.encode() for secret in secrets], at(2))
 
 
 def test_the_example_of_the_standard_webhooks_specification_is_accepted() -> None:
@@ -132,6 +133,7 @@ def test_the_example_of_the_standard_webhooks_specification_is_accepted() -> Non
         "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
         "webhook-timestamp": "1614265330",
         "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        "content-type": "application/cloudevents+json",
     }
     secret = b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     CLOUD_EVENTS.verify(headers, b'{"test": 2432232314}', [secret], datetime.fromtimestamp(1614265330, UTC))
@@ -156,6 +158,24 @@ def test_a_secret_without_the_prefix_is_the_key_in_base64_or_in_plain_text() -> 
 def test_the_signature_covers_the_id_and_the_time(other: dict[str, str]) -> None:
     with pytest.raises(SignatureRefused, match="does not match"):
         verify({**signed(), **other})
+
+
+@pytest.mark.parametrize("content_type", ["application/cloudevents+json", "application/CloudEvents-Batch+json; x=y"])
+def test_a_signature_admits_the_structured_and_the_batched_mode(content_type: str) -> None:
+    verify({**signed(), "content-type": content_type})
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", ""])
+def test_a_signature_does_not_admit_the_binary_mode_because_the_attributes_are_in_headers(content_type: str) -> None:
+    binary = {**to_binary_event(ours()).headers, "content-type": content_type}
+    with pytest.raises(SignatureRefused, match=r"does not cover the headers .* or use the write token"):
+        verify({**signed(), **binary})
+
+
+def test_headers_with_attributes_are_not_stored_beside_a_structured_event() -> None:
+    structured = to_structured_event(ours())
+    [envelope] = CLOUD_EVENTS.separate({**structured.headers, "ce-type": "other"}, structured.body, NOW)
+    assert envelope.headers == {"content-type": "application/cloudevents+json"}
 
 
 BY_TYPE: Mapping[str, Sequence[LifecycleEvent]] = {

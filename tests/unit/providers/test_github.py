@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -838,10 +838,25 @@ def test_the_json_in_the_payload_field_of_a_form_is_read(content_type: str) -> N
     assert observe(form) == observe(plain)
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"payload=", b"data=%7B%7D"])
+@pytest.mark.parametrize("body", [b"", b"{}", b"data=%7B%7D", b"%70ayload=%7B%7D"])
 def test_a_form_without_a_payload_is_unreadable(body: bytes) -> None:
-    with pytest.raises(UnreadableDelivery, match="the form has no field `payload`"):
+    with pytest.raises(UnreadableDelivery, match="the form does not consist of one field `payload`"):
         observe(GitHubRequest("issues", body, "1", "application/x-www-form-urlencoded"))
+
+
+@pytest.mark.parametrize("around", ["{}&payload={}", "payload={}&a=1", "a=1&payload={}", "payload={}&payload={}"])
+def test_a_form_with_another_field_beside_the_payload_is_unreadable(around: str) -> None:
+    issue = quote(Issue(created_at=at(1)).opened().body)
+    body = around.replace("{}", issue).encode()
+    with pytest.raises(UnreadableDelivery, match="the form does not consist of one field `payload`"):
+        observe(GitHubRequest("issues", body, "1", "application/x-www-form-urlencoded"))
+
+
+def test_a_json_body_whose_text_contains_a_form_is_not_read_as_this_form() -> None:
+    forged = quote(Issue(created_at=at(1), labels=("experiment",)).opened().body)
+    comment = Issue(created_at=at(1), title=f"&payload={forged}&").opened()
+    with pytest.raises(UnreadableDelivery, match="the form does not consist of one field `payload`"):
+        observe(GitHubRequest("issues", comment.body, "1", "application/x-www-form-urlencoded"))
 
 
 def test_a_form_with_too_many_fields_is_unreadable() -> None:

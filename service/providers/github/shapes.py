@@ -1,0 +1,79 @@
+"""The shapes of GitHub's bodies: the members by which the body of one event differs from the body of another.
+
+GitHub signs the body, but not the header X-GitHub-Event. A body that is sent again with the name of another event still
+has a valid signature. Therefore a body counts only if it has the shape of the event that the header names: the body of
+a deleted comment also has an issue, and would otherwise report the deletion of this issue.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from service.deliveries.decoding import decode
+from service.deliveries.delivery import UnreadableDelivery
+
+SHAPES: Mapping[str, frozenset[str]] = {
+    "deployment_status": frozenset({"deployment", "deployment_status", "check_run", "workflow_run"}),
+    # Gitea adds the pull request to a comment on a pull request.
+    "issue_comment": frozenset({"issue", "comment", "pull_request"}),
+    "issues": frozenset({"issue", "label", "milestone"}),
+    "pull_request": frozenset({"pull_request", "label", "milestone", "before", "after"}),
+    "push": frozenset({"ref", "before", "after"}),
+    "repository": frozenset(),
+    "workflow_run": frozenset({"workflow_run"}),
+}
+"""For each event that is read, the telling members that its body may have."""
+
+_TELLING = (
+    "after",
+    "alert",
+    "before",
+    "build",
+    "check_run",
+    "check_suite",
+    "comment",
+    "commit",
+    "deployment",
+    "deployment_status",
+    "discussion",
+    "forkee",
+    "hook",
+    "issue",
+    "key",
+    "label",
+    "member",
+    "membership",
+    "milestone",
+    "package",
+    "pages",
+    "project_card",
+    "pull_request",
+    "pusher_type",
+    "ref",
+    "ref_type",
+    "release",
+    "review",
+    "rule",
+    "team",
+    "thread",
+    "workflow_job",
+    "workflow_run",
+)
+"""The members of bodies that tell events apart."""
+_Members = msgspec.defstruct("_Members", [(name, msgspec.Raw, msgspec.Raw()) for name in _TELLING])
+
+
+def check_shape(event: str, document: bytes) -> None:
+    """Check that a body can be the body of an event.
+
+    Raises:
+        UnreadableDelivery: the body has a member that no body of this event has.
+    """
+    members = decode(document, _Members)
+    present = [name for name in _TELLING if bytes(getattr(members, name)) not in (b"", b"null")]
+    foreign = [name for name in present if name not in SHAPES[event]]
+    if foreign:
+        raise UnreadableDelivery(
+            f"the body has `{foreign[0]}`, so it is not the body of the event `{event}` that X-GitHub-Event names; the "
+            "signature does not cover this header, so the delivery may be a copy under another name"
+        )
