@@ -1,7 +1,6 @@
 """Open connections: bounds on their number, and on how long each may wait for its client."""
 
 import asyncio
-import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -71,10 +70,10 @@ class Connections:
             self._waiting.pop(connection, None)
             self._waiting[connection] = self._ticks + seconds / _TICK_SECONDS
 
-    def lift_deadline(self, connection: Connection) -> None:
-        """The connection goes on waiting, but something else limits how long."""
+    def set_deadline(self, connection: Connection, seconds: float) -> None:
+        """Set another deadline for a connection, but do not forget since when it has waited."""
         if connection in self._waiting:
-            self._waiting[connection] = math.inf
+            self._waiting[connection] = self._ticks + seconds / _TICK_SECONDS
 
     def stop_waiting(self, connection: Connection) -> None:
         """The client has done its part."""
@@ -99,7 +98,6 @@ class Connections:
         """
         self._ticks += 1
         for connection in [one for one, deadline in self._waiting.items() if deadline < self._ticks]:
-            self._waiting.pop(connection, None)
             connection.give_up()
         self._timer = None
         self._full.flush()

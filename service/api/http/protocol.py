@@ -1,6 +1,7 @@
 """HTTP/1.1 on one connection: Uvicorn's protocol, with bounds on what a client can send, and without upgrades."""
 
 import asyncio
+import math
 from typing import Any, cast
 
 import httptools
@@ -28,7 +29,8 @@ This is longer than load balancers and clients keep idle connections, so the cli
 server closed it first, a request that the client is just sending could be lost.
 """
 LINGER_SECONDS = 2.0
-"""How long the server discards what a refused client still sends.
+LINGER_BYTES = 1_048_576
+"""How long, and up to how many bytes, the server discards what a refused client still sends.
 
 If the server closed the connection at once, the client's system would drop the answer unread.
 """
@@ -70,6 +72,8 @@ class HttpProtocol(HttpToolsProtocol):
         # Bytes of the body within `_received`; None while the read with the end of the head is parsed.
         self._of_body: int | None = None
         self._chunks = 0
+        # How much of an answer was not sent when this was last looked at.
+        self._unsent = 0
         # The refusal that follows the answers to earlier requests.
         self._refusal: Exception | None = None
         self._refused = False
@@ -90,6 +94,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
+            self._discard(data)
             return
         self._unset_keepalive_if_required()
         self._reading = len(data)
@@ -118,6 +123,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self._unsent = self.transport.get_write_buffer_size()
         self._connections.wait(self, REST_SECONDS)
 
     def resume_writing(self) -> None:
@@ -193,11 +199,16 @@ class HttpProtocol(HttpToolsProtocol):
 
     def give_up(self) -> None:
         """Act on a client that let a deadline pass."""
-        if self._refused or self.transport.is_closing() or self.flow.write_paused:
+        before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
+        if 0 < self._unsent < before:
+            # The client reads a long answer.
+            self._connections.set_deadline(self, REST_SECONDS)
+        elif self._refused or self._unsent or self.transport.is_closing():
             self.abort()
         elif self._owes_answer():
             # The client sent a part of its next request, and awaits an answer.
             self.cycle.keep_alive = False
+            self._connections.stop_waiting(self)
         elif self._in_head:
             self._refuse(HeadTooSlow(f"the head of the request did not arrive within {HEAD_SECONDS:g} seconds"))
         else:
@@ -233,10 +244,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self._of_body is None:
             self._of_body = self._received = 0
             # The application sets the deadline for the body that it reads.
-            self._connections.lift_deadline(self)
-        elif (
-            self._chunks and self._received - self._of_body > MAX_HEAD_BYTES + framing.CHUNK_FRAME_BYTES * self._chunks
-        ):
+            self._connections.set_deadline(self, math.inf)
+        elif self._received - self._of_body > MAX_HEAD_BYTES + framing.CHUNK_FRAME_BYTES * self._chunks:
             self._refuse(HeadTooLarge(f"trailers and chunk extensions have more than {MAX_HEAD_BYTES} bytes"))
 
     # Upgrades
@@ -267,12 +276,16 @@ class HttpProtocol(HttpToolsProtocol):
             broken.response_complete = owes_answer = True
         elif broken.response_started:
             self.transport.close()
+            self._connections.wait(self, REST_SECONDS)
             return
         else:
             broken.disconnected, owes_answer = True, False
             broken.message_event.set()
         if owes_answer:
             self._refusal = refusal
+            self.flow.pause_reading()
+            if not self.flow.write_paused:
+                self._connections.stop_waiting(self)
         else:
             self._send_refusal(refusal)
 
@@ -282,6 +295,11 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         self.flow.resume_reading()
         self._connections.wait(self, LINGER_SECONDS)
+
+    def _discard(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received > LINGER_BYTES:
+            self.abort()
 
     def _owes_answer(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle

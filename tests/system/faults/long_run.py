@@ -18,12 +18,14 @@ from pathlib import Path
 
 import click
 
+from tests.system.faults.attacks import attack
 from tests.system.faults.outage import Away, Cluster, Outage, crowd, flood, migrate, outage
 from tests.system.faults.trial import trial
 
 MEBIBYTE = 1024 * 1024
 INFLIGHT_BYTES = 64 * MEBIBYTE
 CROWDED_BYTES = INFLIGHT_BYTES + 150 * MEBIBYTE
+ATTACKED_BYTES = 350 * MEBIBYTE
 FLOODED_BYTES = 200_000_000
 
 _STORIES_A_SECOND = 2
@@ -35,6 +37,8 @@ _FLOOD_SECONDS = 30.0
 _FLOOD_RATE = 5000
 _FLOOD_PATIENCE = 300.0
 _CROWD_SECONDS = 30.0
+_ATTACK_SECONDS = 60.0
+_ATTACKED_ANSWER_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -73,6 +77,7 @@ def main(seconds: float, seed: int | None) -> None:
     _try_outage(table, _room(directory, "frozen"), "PostgreSQL frozen", Cluster.frozen)
     _try_outage(table, _room(directory, "killed"), "PostgreSQL killed and away", Cluster.killed)
     _try_crowd(table, _room(directory, "crowd"))
+    _try_attacks(table, _room(directory, "attacks"))
     _try_flood(table, _room(directory, "flood"))
     _progress("")
     table.show()
@@ -147,6 +152,27 @@ def _try_crowd(table: Table, directory: Path) -> None:
         "memory over 64 + 150 MiB": seen.memory if seen.memory > CROWDED_BYTES else 0,
     }
     table.part("40 connections that slowly send unsigned bodies of 25 MB", rows, wrong)
+
+
+def _try_attacks(table: Table, directory: Path) -> None:
+    with contextlib.closing(Cluster(directory / "cluster")) as cluster:
+        asyncio.run(migrate(cluster.url))
+        seen = attack(directory, cluster.url, _ATTACK_SECONDS)
+    rows: list[tuple[str, object]] = [
+        *((f"connections ended: {name}", number) for name, number in sorted(seen.ended.items())),
+        ("idle connections, at most", seen.idle),
+        ("honest deliveries acknowledged", seen.acknowledged),
+        ("slowest honest answer, seconds", round(seen.slowest, 1)),
+        ("peak memory of the API, MB", round(seen.memory / 1e6)),
+        ("lines in the log", seen.lines),
+    ]
+    wrong: dict[str, object] = {
+        "honest deliveries not acknowledged": dict(seen.statuses) if set(seen.statuses) != {"202"} else {},
+        "lost": seen.acknowledged - seen.stored,
+        f"an answer took more than {_ATTACKED_ANSWER_SECONDS:g} s": max(seen.slowest - _ATTACKED_ANSWER_SECONDS, 0),
+        "memory over 350 MiB": seen.memory if seen.memory > ATTACKED_BYTES else 0,
+    }
+    table.part("attacks on the HTTP server", rows, wrong)
 
 
 if __name__ == "__main__":

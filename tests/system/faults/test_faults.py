@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.waiting import PATIENCE_SECONDS
+from tests.system.faults.attacks import ATTACKS, attack
 from tests.system.faults.fuzz import fuzz
-from tests.system.faults.long_run import CROWDED_BYTES, INFLIGHT_BYTES
+from tests.system.faults.long_run import ATTACKED_BYTES, CROWDED_BYTES, INFLIGHT_BYTES
 from tests.system.faults.outage import Away, Cluster, crowd, outage
 from tests.system.faults.trial import trial
 
@@ -54,3 +55,15 @@ def test_random_requests_get_answers_without_faults_and_keep_no_memory(directory
     fuzzed = fuzz(directory, seed=3, seconds=10)
     assert not any(fuzzed.problems().values()), fuzzed.problems()
     assert {"counted", "ignored", "failed"} <= {reason.partition(":")[0] for reason in fuzzed.verdicts}
+
+
+def test_attacks_on_the_http_server_neither_fill_the_memory_nor_keep_honest_senders_out(
+    directory: Path, database_url: str
+) -> None:
+    seen = attack(directory, database_url, seconds=12)
+    assert seen.ended.keys() == ATTACKS.keys()
+    assert set(seen.statuses) == {"202"}
+    assert seen.stored == seen.acknowledged > 0
+    assert seen.memory < ATTACKED_BYTES
+    # However many requests are malformed, a line a minute says so.
+    assert seen.lines < 10
