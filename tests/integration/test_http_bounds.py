@@ -179,8 +179,8 @@ def test_a_client_that_does_not_read_its_answer_in_time_is_disconnected() -> Non
         for request in (_GET, _GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), _GET * 3):
             with connect(port) as client:
                 client.sendall(request.replace(b"/next", b"/long"))
-                wait_for(lambda: connections._open)
-                wait_for(lambda: not connections._open)
+                wait_for(lambda: connections.number)
+                wait_for(lambda: not connections.number)
 
 
 @pytest.mark.usefixtures("hasty")

@@ -44,6 +44,11 @@ class Connections:
         self.refused = OccasionalLog("refused malformed requests", "info", clock)
         """The log of the requests that break the rules or bounds of HTTP."""
 
+    @property
+    def number(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
+
     def admit(self, connection: Connection, descriptor: int) -> bool:
         """Add a new connection, if there is room or another one can make room.
 

@@ -102,7 +102,7 @@ async def _attacked(api: Member, database_url: str, seconds: float) -> Attacked:
     async with _attackers(api.port) as (ended, idle):
         end = time.monotonic() + seconds
         await asyncio.gather(honest.post_until(end, keep=True), honest.post_until(end, keep=False))
-        # Whatever the speed of the machine, let every attack run its course.
+        # Let every attack run its course, on a slow machine too.
         while time.monotonic() < end + PATIENCE_SECONDS and not (ended.keys() >= ATTACKS.keys()):
             await honest.post_until(time.monotonic() + 1, keep=False)
     stored = await _stored(database_url, honest.acknowledged)
