@@ -19,6 +19,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.lifecycle.durations import parse_duration
@@ -26,6 +27,7 @@ from service.lifecycle.teams import LONGEST, normalise_team
 from service.rules.validation import refusal
 from service.settings.faults import NESTING, PREFIX
 from service.settings.sources import SourceSettings, read_sources
+from service.storage.connection_url import InvalidUrl, read_url
 
 Role = Literal["all", "api", "worker"]
 
@@ -128,8 +130,11 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
-            raise ValueError("expected postgresql://user:password@host/database")
+        if url is not None:
+            try:
+                read_url(url.get_secret_value())
+            except InvalidUrl as error:
+                raise PydanticCustomError("fault", "{message}", {"message": str(error)}) from None
         return url
 
     @field_validator("windows")

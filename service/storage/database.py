@@ -10,11 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from service.storage import schema
-from service.storage.errors import DatabaseMisconfigured, DatabaseUnavailable, translated_errors
-
-_STATEMENT_TIMEOUT = "30s"
-# After this time, PostgreSQL ends an idle transaction, so that a frozen process does not keep its locks.
-_IDLE_TIMEOUT = "30s"
+from service.storage.connecting import Connector
+from service.storage.errors import DatabaseUnavailable, translated_errors
 
 _Result = TypeVar("_Result")
 _Connect: TypeAlias = Callable[[], Awaitable[asyncpg.Connection]]
@@ -44,7 +41,7 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10, timeout: float = 5) -> None:
         self.url = url
-        self._connect = _connector(url, timeout)
+        self._connect = Connector(url, timeout).connect
         self.engine = _engine(self._connect, pool_size, timeout)
 
     async def close(self) -> None:
@@ -145,33 +142,6 @@ class Database:
         async with self.transaction() as connection:
             version: str = await connection.scalar(text("SELECT current_setting('server_version')"))
             return version.split(maxsplit=1)[0]
-
-
-def _connector(url: str, timeout: float) -> _Connect:
-    async def connect() -> asyncpg.Connection:
-        # Let the driver parse the URL: SQLAlchemy does not support all parameters of libpq, such as sslmode.
-        try:
-            return await asyncpg.connect(
-                url,
-                timeout=timeout,
-                server_settings={
-                    "application_name": "loopgauge",
-                    "statement_timeout": _STATEMENT_TIMEOUT,
-                    "idle_in_transaction_session_timeout": _IDLE_TIMEOUT,
-                    # A delivery must be on disk before it is acknowledged, even if the server's own setting is "off".
-                    "synchronous_commit": "on",
-                },
-            )
-        except TimeoutError as error:
-            raise TimeoutError(str(error) or f"no answer within {timeout:g} seconds") from error
-        except ValueError as error:
-            # Do not quote the driver's message: it may contain the password.
-            raise DatabaseMisconfigured(
-                "LOOPGAUGE_DATABASE_URL cannot be used; expected postgresql://user:password@host:port/database, "
-                "with options that libpq knows"
-            ) from error
-
-    return connect
 
 
 def _engine(connect: _Connect, pool_size: int, timeout: float) -> AsyncEngine:

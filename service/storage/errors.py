@@ -3,6 +3,7 @@
 import errno
 import re
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -94,7 +95,7 @@ def _unavailable(error: Exception) -> DatabaseUnavailable:
     if state in _ADVICE:
         return DatabaseUnprepared(f"{_fault(state)}: {cause(error)}; {_ADVICE[state]}")
     message = f"PostgreSQL is not available: {_reason(error)}"
-    return DatabaseAway(message) if _is_refused(error) else DatabaseUnavailable(message)
+    return DatabaseAway(message) if is_refused(error) else DatabaseUnavailable(message)
 
 
 def _fault(state: str) -> str:
@@ -105,13 +106,16 @@ def _fault(state: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, asyncpg.InternalClientError):
-        return f"the connection is broken ({cause(error)})"
-    # An "@" or a "/" in a password that is not encoded moves the end of the host.
-    doubt = (
-        " (is the password in LOOPGAUGE_DATABASE_URL percent-encoded?)" if isinstance(error, socket.gaierror) else ""
-    )
-    return f"{cause(error)}{doubt}"
+    match error:
+        case asyncpg.InternalClientError():
+            return f"the connection is broken ({cause(error)})"
+        case socket.gaierror():
+            # An "@" or a "/" in a password that is not encoded moves the end of the host.
+            return f"{cause(error)} (is the password in LOOPGAUGE_DATABASE_URL percent-encoded?)"
+        case ssl.SSLCertVerificationError():
+            return f"{cause(error)} (does sslrootcert in LOOPGAUGE_DATABASE_URL name the authority of the server?)"
+        case _:
+            return cause(error)
 
 
 def _is_about_a_value(error: Exception) -> bool:
@@ -135,7 +139,8 @@ def _sqlstate(error: Exception) -> str | None:
     return state
 
 
-def _is_refused(error: Exception) -> bool:
+def is_refused(error: Exception) -> bool:
+    """Whether no server listens there, or the server is starting or stopping."""
     if isinstance(error, asyncpg.CannotConnectNowError):
         return True
     # For a host with several addresses, asyncio raises one error whose text contains the error of each address.

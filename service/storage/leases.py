@@ -8,11 +8,13 @@ from sqlalchemy import delete, text
 from service.storage.database import Connection
 from service.storage.tables import leases
 
-# A lease has also expired if its renewal lies further in the future than `length`: PostgreSQL's clock has been set back
+# The statement makes its own commit durable, because a pooler in transaction mode loses the settings of the session. A
+# lease has also expired if its renewal lies further in the future than `length`: PostgreSQL's clock has been set back
 # since the renewal.
 _ACQUIRE = text(
     """
-    INSERT INTO leases (name, holder, renewed_at) VALUES (:name, :holder, clock_timestamp())
+    INSERT INTO leases (name, holder, renewed_at)
+    SELECT :name, CAST(:holder AS uuid), clock_timestamp() FROM set_config('synchronous_commit', 'on', true)
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, renewed_at = clock_timestamp()
     WHERE leases.holder = excluded.holder
     OR CAST(:take_over AS boolean) AND leases.renewed_at

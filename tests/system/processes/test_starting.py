@@ -95,9 +95,16 @@ def test_a_port_that_is_taken_stops_the_start_with_one_line() -> None:
     assert ended.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("url", ["postgresql://u:hush@h:port/db", "postgresql://u:hush@h/db?sslmode=bogus"])
-def test_a_database_url_that_cannot_be_used_stops_the_start_with_one_line(url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("postgresql://u:hush@h:port/db", "expected postgresql://"),
+        ("postgresql://u:hush@h/db?sslmode=bogus", "sslmode=bogus is not supported"),
+        ("postgresql://u:hush@h/db?sslmode=verify-full&sslrootcert=/missing", "sslrootcert: cannot read /missing: No"),
+    ],
+)
+def test_a_database_url_that_cannot_be_used_stops_the_start_with_one_line(url: str, fault: str) -> None:
     ended = run_command("serve", "--port", "0", DATABASE_URL=url)
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
-    assert ended.stderr.startswith("loopgauge: LOOPGAUGE_DATABASE_URL cannot be used; expected postgresql://")
+    assert ended.stderr.startswith(f"loopgauge: LOOPGAUGE_DATABASE_URL: {fault}")
     assert "hush" not in ended.stderr

@@ -1,0 +1,104 @@
+"""PgBouncer, Debian's package `pgbouncer`, in front of a PostgreSQL of the tests."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+
+from tests.support.waiting import PATIENCE_SECONDS
+
+Mode = Literal["session", "transaction"]
+
+_PROGRAM = Path("/usr/sbin/pgbouncer")
+_SOCKET = ".s.PGSQL.5432"
+# Few sessions of PostgreSQL for many clients: consecutive transactions of a client get different sessions.
+_SESSIONS = {"session": 40, "transaction": 3}
+
+
+class PgBouncer:
+    """A PgBouncer that listens on a Unix socket. Clients connect to its attribute `url`.
+
+    Args:
+        url: the URL of a PostgreSQL that listens on a Unix socket.
+        directory: the directory of PgBouncer's socket and log; its path must be short.
+    """
+
+    def __init__(self, url: str, mode: Mode, directory: Path) -> None:
+        [host] = parse_qs(urlsplit(url).query)["host"]
+        self.url = f"{url.partition('?')[0]}?host={quote(str(directory))}"
+        self._directory = directory
+        # PgBouncer refuses to run as root, and the embedded PostgreSQL admits its own user only.
+        owner = (Path(host) / _SOCKET).stat()
+        self._user = owner.st_uid if os.geteuid() == 0 else None
+        self._group = owner.st_gid if os.geteuid() == 0 else None
+        self._process: subprocess.Popen[bytes] | None = None
+        (directory / "pgbouncer.ini").write_text(
+            f"""
+            [databases]
+            * = host={host} port=5432 user=postgres
+            [pgbouncer]
+            listen_addr =
+            listen_port = 5432
+            unix_socket_dir = {directory}
+            auth_type = any
+            pool_mode = {mode}
+            default_pool_size = {_SESSIONS[mode]}
+            max_client_conn = 500
+            server_login_retry = 1
+            query_wait_timeout = 30
+            logfile = {directory}/log
+            """.replace("            ", "")
+        )
+        if os.geteuid() == 0:
+            os.chown(directory, owner.st_uid, owner.st_gid)
+
+    def start(self) -> None:
+        """Start PgBouncer, and wait until it listens."""
+        (self._directory / _SOCKET).unlink(missing_ok=True)
+        self._process = subprocess.Popen(
+            [_PROGRAM, "--quiet", self._directory / "pgbouncer.ini"],
+            user=self._user,
+            group=self._group,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (self._directory / _SOCKET).exists():
+            assert self._process.poll() is None, (self._directory / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """Kill PgBouncer: connections break, and new ones are refused."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def pooling(url: str, mode: Mode) -> Iterator[PgBouncer]:
+    """Run PgBouncer until the context ends. If it is missing, skip the test, or fail it in continuous integration."""
+    if not _PROGRAM.exists():
+        missing = f"PgBouncer is not at {_PROGRAM}; it comes with the package pgbouncer"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    directory = Path(tempfile.mkdtemp(prefix="loopgauge-pgbouncer-"))
+    pooler = PgBouncer(url, mode, directory)
+    try:
+        pooler.start()
+        yield pooler
+    finally:
+        pooler.kill()
+        shutil.rmtree(directory)
