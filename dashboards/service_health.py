@@ -60,14 +60,14 @@ _NOW = Section(
         ),
         build_stat(
             PanelSpec(
-                "Updates and disk buffer",
+                "Updates and spool",
                 "The number of subjects whose experiments wait for an update, and the number of deliveries that wait "
-                "in the disk buffers until PostgreSQL responds.",
+                "in the spools until PostgreSQL responds.",
                 missing=explain_none("PostgreSQL does not respond"),
                 fixed_id=570807,
             ),
             Query("to update", merge_replicas("projection_pending")),
-            Query("in the disk buffer", sum_processes("spool_pending"), bounds=[(1, OVER)]),
+            Query("in the spool", sum_processes("spool_pending"), bounds=[(1, OVER)]),
         ),
     ],
     fixed_id=643702,
@@ -86,14 +86,14 @@ _DELIVERIES = Section(
             PanelSpec(
                 "Queues",
                 "How many deliveries wait in the queue, how many subjects have experiments that wait for an update, "
-                "and how many deliveries wait in the disk buffers.",
+                "and how many deliveries wait in the spools.",
                 width=8,
                 missing=explain_none("PostgreSQL did not respond"),
                 fixed_id=103923,
             ),
             Query("in the queue", merge_replicas("inbox_pending")),
             Query("to update", merge_replicas("projection_pending")),
-            Query("in the disk buffer", sum_processes("spool_pending")),
+            Query("in the spool", sum_processes("spool_pending")),
         ),
         build_process_trend(
             PanelSpec(

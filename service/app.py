@@ -10,6 +10,7 @@ from functools import partial
 from importlib.metadata import version
 from uuid import uuid4
 
+import structlog
 from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 from pydantic import SecretStr
@@ -61,6 +62,8 @@ from service.storage.spool import Spool
 from service.telemetry import Telemetry
 
 _THRESHOLD = timedelta(days=14)
+
+_log = structlog.get_logger(__name__)
 _METRICS_TOKEN = "LOOPGAUGE_METRICS_TOKEN"  # noqa: S105 - the name of a variable
 
 
@@ -221,9 +224,15 @@ async def _run(parts: _Parts, role: Role) -> AsyncIterator[None]:
         running.push_async_callback(parts.monitor.stop)
         # Check the schema now: if PostgreSQL is unavailable when the first health probe arrives, the probe uses the
         # result of this check.
-        checking = asyncio.create_task(parts.readiness.checks(), name="check the schema")
+        checking = asyncio.create_task(_log_readiness(parts.readiness), name="check the schema")
         running.callback(checking.cancel)
         yield
+
+
+async def _log_readiness(readiness: Readiness) -> None:
+    ready, checks = await readiness.checks()
+    if not ready:
+        _log.warning("not ready", **checks)
 
 
 def configured_sources(settings: Settings) -> Mapping[str, Source]:

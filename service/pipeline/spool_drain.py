@@ -37,6 +37,8 @@ class SpoolDrain:
         self._spool = spool
         self._patience = patience
         self._outage = False
+        self._pending = 0
+        self._moved = 0
         self._filled = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -74,6 +76,8 @@ class SpoolDrain:
             self._task.cancel()
             await asyncio.wait({self._task})
         await asyncio.to_thread(self._spool.close)
+        if self._pending:
+            _log.warning("deliveries remain in the spool", deliveries=self._pending, spool=str(self._spool.path))
 
     async def add(self, deliveries: Sequence[Delivery], cause: DatabaseError) -> set[UUID]:
         """Add deliveries to the spool durably, and return the ids of the new ones.
@@ -94,10 +98,14 @@ class SpoolDrain:
     async def show_pending(self) -> None:
         """Export the number of deliveries in the spool as a metric."""
         with suppress(SpoolUnavailable):
-            self._telemetry.set_spool_pending(await asyncio.to_thread(self._spool.count))
+            self._pending = await asyncio.to_thread(self._spool.count)
+            self._telemetry.set_spool_pending(self._pending)
 
     async def _drain(self) -> None:
         """Whenever the spool contains deliveries and PostgreSQL answers, move them to the inbox, the oldest first."""
+        await self.show_pending()
+        if self._pending:
+            _log.warning("deliveries wait in the spool", deliveries=self._pending, spool=str(self._spool.path))
         while True:
             await self._wait_until_filled()
             # Clear the flag before reading, so that a delivery added meanwhile is read in the next round.
@@ -161,10 +169,18 @@ class SpoolDrain:
             # Remove the deliveries last. If the process is killed before the removal, the deliveries are moved again,
             # and the inbox ignores the duplicates.
             await asyncio.to_thread(self._spool.remove, stored)
+            self._moved += len(stored)
         else:
             await asyncio.to_thread(self._spool.tidy)
         await self.show_pending()
+        if not oldest:
+            self._log_moved()
         return len(oldest)
+
+    def _log_moved(self) -> None:
+        if self._moved:
+            _log.info("deliveries moved from the spool to the queue", deliveries=self._moved, remain=self._pending)
+        self._moved = 0
 
     def _end_outage(self) -> None:
         if self._outage:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import structlog
 
+from service.runtime.failure_log import FailureLog
 from service.runtime.pause import pause
 from service.storage import leases
 from service.storage.database import Database, abandon_after
@@ -47,6 +48,7 @@ class Leadership:
         self._until = -inf
         self._answering_since = inf
         self._logged = False
+        self._failures = FailureLog(clock)
 
     @property
     def leads(self) -> bool:
@@ -94,8 +96,11 @@ class Leadership:
             # Other processes may still reach PostgreSQL, so this process must not extend its lease.
             self._answering_since = inf
             unexpected = not isinstance(error, (DatabaseError, TimeoutError))
-            _log.warning("heartbeat failed", cause=str(error) or type(error).__name__, exc_info=unexpected)
+            cause = str(error) or type(error).__name__
+            log = _log.warning if self._failures.record_failure(_LEASE, cause) else _log.debug
+            log("heartbeat failed", cause=cause, exc_info=unexpected)
         else:
+            self._failures.record_success(_LEASE)
             if holds and not self.leads:
                 self._term += 1
             # PostgreSQL dates the renewal later than `began`, so a lease counted from `began` never ends too late.

@@ -15,6 +15,7 @@ from service.pipeline.retention import delete_old
 from service.pipeline.snapshot import ExportedSnapshot
 from service.rules.model import Rules
 from service.runtime import shutdown
+from service.runtime.failure_log import FailureLog
 from service.runtime.figures_process import FiguresProcess
 from service.runtime.leadership import Leadership
 from service.runtime.pause import pause
@@ -85,6 +86,7 @@ class Worker:
         self._tasks: list[asyncio.Task[None]] = []
         self._snapshot: ExportedSnapshot | None = None
         self._latency = DeliveryLatency(telemetry)
+        self._failures = FailureLog(lambda: asyncio.get_running_loop().time())
         self._term = 0
         self._project_each_alone = True
 
@@ -163,6 +165,8 @@ class Worker:
                 failures = 0
                 await self._pause(self._spacing())
             else:
+                # Another process takes the snapshots now, so a failed snapshot of this process is settled.
+                self._log_success(self._take_snapshot)
                 await self._figures.close()
             await pause(self._interval.total_seconds(), self._changed)
 
@@ -222,13 +226,28 @@ class Worker:
         patience = patience or _STEP_SECONDS
         try:
             # Limit the time, since a connection may be lost without an error.
-            return await abandon_after(patience, step())
+            done = await abandon_after(patience, step())
         except (DatabaseError, ChildProcessFailed, TimeoutError) as error:
-            cause = str(error) or f"not done within {patience:g} seconds"
-            _log.warning("work postponed", work=step.__name__.strip("_"), cause=cause)
+            self._log_failure(step, str(error) or f"not done within {patience:g} seconds")
         except Exception:  # noqa: BLE001 - a bug in one step must not end the loop
             _log.exception("work failed")
+        else:
+            self._log_success(step)
+            return done
         return None
+
+    def _log_failure(self, step: Step, cause: str) -> None:
+        work = _name(step)
+        log = _log.warning if self._failures.record_failure(work, cause) else _log.debug
+        log("work postponed", work=work, cause=cause)
+
+    def _log_success(self, step: Step) -> None:
+        if self._failures.record_success(_name(step)):
+            _log.info("work continues")
 
     async def _pause(self, seconds: float) -> None:
         await pause(seconds, self._stopping)
+
+
+def _name(step: Step) -> str:
+    return step.__name__.strip("_")

@@ -55,11 +55,14 @@ class Spool:
 
     Args:
         directory: the directory of the file, created on first use.
+
+    Attributes:
+        path: the path of the file.
     """
 
     def __init__(self, directory: Path) -> None:
-        path = Path(os.path.expanduser(directory)) / FILE  # noqa: PTH111 - never raises
-        self._file = SpoolFile(path, _SCHEMA)
+        self.path = Path(os.path.expanduser(directory)) / FILE  # noqa: PTH111 - never raises
+        self._file = SpoolFile(self.path, _SCHEMA)
 
     @property
     def exists(self) -> bool:

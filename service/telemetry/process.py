@@ -85,7 +85,7 @@ class Telemetry:
         self._backlog = BacklogCollector(self.registry)
         self._spool_pending = Gauge(
             "loopgauge_spool_pending",
-            "Deliveries in the disk buffer of this process that wait for PostgreSQL.",
+            "Deliveries in the spool of this process, a file on its disk, that wait for PostgreSQL.",
             registry=self.registry,
         )
         self._visible = Histogram(

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
@@ -485,3 +486,30 @@ async def test_new_spooled_and_drained_deliveries_set_the_time_of_the_last_deliv
     assert await receiver.store(replace(_ANY, provider_id="2", received_at=at(3))) == "spooled"
     assert telemetry.last_deliveries[1:] == [("github", at(3))]
     await receiver.stop()
+
+
+async def test_the_log_says_what_remains_in_the_spool_and_what_has_moved(
+    line: Line, far: Database, spool: Spool, tmp_path: Path
+) -> None:
+    with structlog.testing.capture_logs() as logged:
+        await line.cut()
+        async with _receiving(far, spool) as receiver:
+            await receiver.store_all([*_numbered(1, 2), _POISON])
+        await line.mend()
+        async with _receiving(far, spool) as receiver:
+            await _all_in(receiver, spool, but=1)
+    told = [(entry["event"], entry["deliveries"], entry.get("spool")) for entry in logged if "deliveries" in entry]
+    path = str(tmp_path / FILE)
+    assert told == [
+        ("deliveries remain in the spool", 3, path),
+        ("deliveries wait in the spool", 3, path),
+        ("deliveries moved from the spool to the queue", 2, None),
+        ("deliveries remain in the spool", 1, path),
+    ]
+
+
+async def test_a_spool_that_stays_empty_is_not_logged(far: Database, spool: Spool) -> None:
+    with structlog.testing.capture_logs() as logged:
+        async with _receiving(far, spool) as receiver:
+            await receiver.store_all(_numbered(1))
+    assert logged == []

@@ -20,7 +20,7 @@ from service.telemetry import Telemetry
 from tests.support.builders import Issue, at
 from tests.support.outage import line_to, until
 from tests.support.road import RULES, TERMS, all_experiments, store_deliveries
-from tests.support.serving import serving
+from tests.support.serving import UNREACHABLE, serving
 from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 
@@ -31,7 +31,7 @@ def test_the_pause_after_failures_doubles_up_to_five_seconds() -> None:
 
 def test_while_the_database_is_away_work_is_retried_with_a_backoff(tmp_path: Path) -> None:
     tried: list[datetime] = []
-    with serving("postgresql://nobody@127.0.0.1:1/nothing", tmp_path, ROLE="worker") as service:
+    with serving("postgresql://nobody@127.0.0.1:1/nothing", tmp_path, ROLE="worker", LOG_LEVEL="debug") as service:
 
         def is_postponed_often() -> bool:
             tried.extend(
@@ -44,6 +44,32 @@ def test_while_the_database_is_away_work_is_retried_with_a_backoff(tmp_path: Pat
         wait_for(is_postponed_often, "fourth attempt")
     pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(tried[:4])]
     assert [pause >= at_least for pause, at_least in zip(pauses, [0.45, 0.95, 1.95], strict=True)] == [True] * 3
+
+
+def test_while_the_database_is_away_the_log_has_one_warning_about_the_work(tmp_path: Path) -> None:
+    with serving(UNREACHABLE, tmp_path, ROLE="worker", LOG_LEVEL="debug") as service:
+        logged: list[tuple[str, str]] = []
+
+        def is_postponed_often() -> bool:
+            logged.extend((entry["level"], entry["event"]) for entry in service.log())
+            return logged.count(("debug", "work postponed")) >= 4
+
+        wait_for(is_postponed_often, "several attempts of each kind of work")
+    assert logged.count(("warning", "work postponed")) == 1
+
+
+def test_a_process_that_starts_while_the_database_is_away_says_why_it_is_not_ready(tmp_path: Path) -> None:
+    with serving(UNREACHABLE, tmp_path, ROLE="api") as service:
+        logged: list[dict[str, Any]] = []
+
+        def is_said() -> bool:
+            logged.extend(entry for entry in service.log() if entry["event"] == "not ready")
+            return bool(logged)
+
+        wait_for(is_said, "line about the readiness")
+    (entry,) = logged
+    assert entry["inbox"].startswith("PostgreSQL is not available: ")
+    assert (entry["spool"], entry["schema"]) == ("in use, 0 waiting", "not seen yet")
 
 
 async def test_a_step_without_an_answer_is_abandoned_and_retried(
