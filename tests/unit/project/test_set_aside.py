@@ -10,7 +10,8 @@ import pytest
 
 from service.storage.spool import Spool
 from tests.support.builders import at, github
-from tests.support.documents import DOCS, blocks
+from tests.support.documents import blocks
+from tests.support.paths import DOCS
 
 _DELIVERIES = [replace(github("ping", b"{}").delivery(at(2)), provider_id=str(number)) for number in range(2)]
 
