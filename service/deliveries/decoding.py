@@ -18,6 +18,8 @@ _DATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:")
 _OFFSET = re.compile(r"(?<=[0-9]) ?(?:UTC|Z|([+-][0-9]{2}):?([0-9]{2}))\Z")
 _LONGEST_SHOWN = 50
 _NUL = rb"\u0000"
+_GZIP = b"\x1f\x8b"
+_BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _Payload = TypeVar("_Payload")
 
 
@@ -31,6 +33,8 @@ def require_utf8(body: bytes) -> bytes:
     Raises:
         UnreadableDelivery: the body is not UTF-8.
     """
+    if body.startswith(_GZIP):
+        raise UnreadableDelivery(describe_non_json(body, ""))
     try:
         body.decode()
     except UnicodeDecodeError as error:
@@ -52,9 +56,34 @@ def decode(payload: bytes, expected: type[_Payload]) -> _Payload:
     try:
         return msgspec.json.decode(payload, type=expected)
     except msgspec.ValidationError as error:
-        raise UnreadableDelivery(f"a field is missing or malformed: {error}") from error
+        raise UnreadableDelivery(f"a field is missing or malformed: {error}{_remark(error)}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableDelivery(f"the body is not JSON: {error}") from error
+        raise UnreadableDelivery(describe_non_json(payload, error)) from error
+
+
+def describe_non_json(body: bytes, error: Exception | str) -> str:
+    """Say why a body cannot be read as JSON, and what to do if that is known.
+
+    Args:
+        error: the decoder's error, which is shown if nothing better is known.
+    """
+    if isinstance(error, RecursionError):
+        return "the body cannot be read: its values are nested too deeply"
+    if not body.strip():
+        return "the body is not JSON: it is empty"
+    if body.startswith(_GZIP):
+        return "the body is not JSON: it is compressed with gzip; let the tool send it uncompressed"
+    if body.startswith(_BYTE_ORDER_MARKS):
+        return "the body is not JSON: it begins with a byte order mark; send UTF-8 without this mark"
+    if body.startswith(b"payload="):
+        return "the body is not JSON: it is a form; set the content type of the webhook to application/json"
+    return f"the body is not JSON: {error}"
+
+
+def _remark(error: msgspec.ValidationError) -> str:
+    # The decoder adds the path of a field, but none if it means the document.
+    is_batch = str(error) == "Expected `object`, got `array`"
+    return "; the body is a batch, and a request to this source has one event" if is_batch else ""
 
 
 def utc(at: datetime) -> datetime:

@@ -1,5 +1,6 @@
 """The raw payload of a delivery, for rules that match its fields. Pure."""
 
+from collections.abc import Callable
 from functools import cached_property
 
 from service.deliveries.decoding import decode
@@ -12,6 +13,7 @@ class RawPayload:
     def __init__(self, provider: Provider, delivery: Delivery) -> None:
         self._provider = provider
         self._delivery = delivery
+        self._found: dict[str, object] = {}
 
     @cached_property
     def json(self) -> object:
@@ -21,3 +23,17 @@ class RawPayload:
             UnreadableDelivery: the body contains no document, or the document is not JSON.
         """
         return decode(self._provider.document(self._delivery), object)
+
+    def find(self, expression: str, search: Callable[[object], object]) -> object:
+        """The result of an expression on the document. A delivery may have many observations, but its document is
+        searched once for each expression.
+
+        Args:
+            search: returns the result for the document.
+
+        Raises:
+            UnreadableDelivery: the body contains no document, or the document is not JSON.
+        """
+        if expression not in self._found:
+            self._found[expression] = search(self.json)
+        return self._found[expression]

@@ -99,17 +99,22 @@ class Surroundings:
         return [event for subject in subjects for event in self.events.get(subject, ())]
 
 
-async def read_surroundings(connection: Connection, subjects: Collection[Ref]) -> Surroundings:
+async def read_surroundings(
+    connection: Connection, subjects: Collection[Ref], names: Aliases | None = None
+) -> Surroundings:
     """Read the surroundings of subjects, as they are committed now.
 
     The evidence is complete for the subjects and their descendants. The surroundings contain the ancestors of these
     with their events, but not all evidence of the ancestors.
 
+    Args:
+        names: the recorded renames, if the caller has read them in this transaction.
+
     Raises:
         TooManyRelatives: there are more than `MOST_LINKS` links or more than `MOST_EVENTS` events.
         UnreadableEvent: a newer release of loopgauge wrote an event in a form that this release cannot read.
     """
-    names = await aliases.read_all(connection)
+    names = names or await aliases.read_all(connection)
     pairs = await _read_links(connection, names, subjects)
     linked = set(map(names.canonical, {*subjects, *chain.from_iterable(pairs)}))
     rows = await events.read_rows(connection, frozenset[Ref]().union(*map(names.names, linked)), MOST_EVENTS + 1)
@@ -118,16 +123,24 @@ async def read_surroundings(connection: Connection, subjects: Collection[Ref]) -
     return await compute(partial(_surroundings, names, subjects, pairs, rows), len(pairs) + len(rows))
 
 
-async def read_experiments_of(connection: Connection, subjects: Collection[Ref]) -> Surroundings:
+async def read_experiments_of(
+    connection: Connection, subjects: Collection[Ref], names: Aliases | None = None
+) -> Surroundings:
     """Read the surroundings of subjects, with all evidence of the experiments that the subjects serve.
+
+    Args:
+        names: the recorded renames, if the caller has read them in this transaction.
 
     Raises:
         TooManyRelatives: the subjects or these experiments have more links or events than loopgauge follows.
         UnreadableEvent: a newer release of loopgauge wrote an event in a form that this release cannot read.
     """
-    surroundings = await read_surroundings(connection, subjects)
+    names = names or await aliases.read_all(connection)
+    surroundings = await read_surroundings(connection, subjects, names)
     served = {root for subject in subjects for root in surroundings.ancestors(subject) & surroundings.roots}
-    return await read_surroundings(connection, served.union(subjects)) if served - set(subjects) else surroundings
+    if served <= set(subjects):
+        return surroundings
+    return await read_surroundings(connection, served.union(subjects), names)
 
 
 def _surroundings(

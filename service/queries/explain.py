@@ -100,7 +100,7 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
     async with database.transaction() as connection:
         names = await aliases.read_all(connection)
         canonical = names.canonical(subject)
-        surroundings = await read_experiments_of(connection, [canonical])
+        surroundings = await read_experiments_of(connection, [canonical], names)
         subjects = {canonical} | surroundings.graph.descendants(canonical)
         found = [event for subject in subjects for event in surroundings.events.get(subject, ())]
         if not found and canonical not in surroundings.graph.upwards:

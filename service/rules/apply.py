@@ -36,7 +36,7 @@ from service.rules.command_lines import contains_command, mentions_command
 from service.rules.commands import parse_commands
 from service.rules.matching import explain_no_match, explain_unmarked, find_matches, known_values
 from service.rules.model import IgnoreAction, Interpretation, Rules, Statement
-from service.rules.patterns import search
+from service.rules.patterns import find
 
 _MOST_REASONS = 20
 COMMANDED = "command in a comment"
@@ -182,7 +182,7 @@ class _Decisions:
             return
         self.decided.add(decision)
         findings.statements.setdefault(event, Statement(event, rule))
-        findings.matched += [] if _is_description(event) else [rule]
+        findings.matched += [] if _is_description(event) else [_matched(event, rule)]
         self.marked = self.marked or _is_mark(event)
 
     def refuse_misspelt(self, rules: Rules, provider: str, observation: Observed) -> None:
@@ -208,7 +208,7 @@ def _apply_to_observation(
     known = known_values(observation)
     for rule in rules.candidates(provider, observation.kind):
         matches = find_matches(rule, observation, known)
-        if matches and rule.where is not None and not search(rule.where, payload.json):
+        if matches and rule.where is not None and not find(rule.where, payload):
             findings.missed.append(f"the `where` of the rule `{rule.name}` is not true")
             continue
         if matches and any(isinstance(action, IgnoreAction) for action in rule.actions):
@@ -243,6 +243,17 @@ def _is_description(event: LifecycleEvent) -> bool:
     if isinstance(event, Withdrawn):
         return event.field == "excluded"
     return isinstance(event, Declared) and (event.field in ("title", "url") or event.channel == "derived")
+
+
+def _matched(event: LifecycleEvent, rule: str) -> str:
+    """The reason to show for an event of a rule. It says so if the event takes a value away."""
+    match event:
+        case Withdrawn(field="experiment"):
+            return f"no longer marked as an experiment ({rule})"
+        case Withdrawn(field=name):
+            return f"{name} withdrawn ({rule})"
+        case _:
+            return rule
 
 
 def _is_mark(event: LifecycleEvent) -> bool:

@@ -7,7 +7,7 @@ from service.deliveries.observation import Observed
 from service.deliveries.payload import RawPayload
 from service.rules.matching import SHOWN, is_met, show
 from service.rules.model import InstantAction, Rule, Rules
-from service.rules.patterns import search
+from service.rules.patterns import find
 
 _MOST = 3
 
@@ -76,5 +76,5 @@ def _find_unmet(rule: Rule, provider: str, observation: Observed, payload: RawPa
             values = tuple(map(show, observation.traits.get(condition.trait, ())))
             patterns = tuple(pattern.text for pattern in condition.patterns)
             yield UnmetCondition(condition.trait, patterns, values if condition.trait in SHOWN or not values else None)
-    if met and rule.where is not None and not search(rule.where, payload.json):
+    if met and rule.where is not None and not find(rule.where, payload):
         yield UnmetCondition("where")

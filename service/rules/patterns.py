@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import jmespath
 from jmespath.exceptions import JMESPathError, JMESPathTypeError
@@ -112,7 +113,7 @@ class Template:
         def insert(found: re.Match[str]) -> str:
             nonlocal missing
             name, path = found["name"], found["path"]
-            value = known.get(name) if path is None else _text(self.paths[path], payload.json)
+            value = known.get(name) if path is None else _text(self.paths[path], payload)
             missing = missing or value is None
             return value or ""
 
@@ -147,8 +148,13 @@ def search(path: ParsedResult, payload: object) -> object:
         return None
 
 
-def _text(path: ParsedResult, payload: object) -> str | None:
-    match search(path, payload):
+def find(path: ParsedResult, payload: RawPayload) -> object:
+    """Like `search`, but search the payload of a delivery only once for each expression."""
+    return payload.find(path.expression, partial(search, path))
+
+
+def _text(path: ParsedResult, payload: RawPayload) -> str | None:
+    match find(path, payload):
         case str() as text:
             return text
         case bool() as truth:

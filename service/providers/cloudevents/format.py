@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from service.deliveries.decoding import describe_non_json
 from service.deliveries.delivery import UnreadableDelivery
 from service.lifecycle.events import Result
 from service.lifecycle.fields import DATA_PROPERTIES
@@ -89,6 +90,8 @@ def parts(headers: Mapping[str, str], body: bytes) -> Iterator[Part]:
     """
     content_type = media_type(headers.get("content-type"))
     if content_type == BATCHED:
+        if body.lstrip().startswith(b"{"):
+            raise InvalidEvent("", f"the body is one event, not a batch; send it with the content type {STRUCTURED}")
         events = [event for event in map(bytes, msgspec.structs.astuple(decode(body, _Batch))) if event]
         if len(events) > MOST_EVENTS:
             raise InvalidEvent("", f"a batch has {MOST_EVENTS} events at most, and this batch has more")
@@ -113,6 +116,8 @@ def read_event(part: Part) -> Event:
         UnreadableDelivery: the part is not JSON.
     """
     if media_type(part.headers.get("content-type")) == STRUCTURED:
+        if part.body.lstrip().startswith(b"[") and part.place is None:
+            raise InvalidEvent("", f"the body is a batch, not one event; send it with the content type {BATCHED}")
         return decode(part.body, Event)
     attributes: dict[str, Any] = {
         name: _unquoted(part.headers[ATTRIBUTE + name], name) for name in ATTRIBUTES if ATTRIBUTE + name in part.headers
@@ -161,7 +166,7 @@ def decode(body: bytes, expected: type[_Decoded], within: str = "") -> _Decoded:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if within:
             raise InvalidEvent(within, f"the value is not JSON: {error}") from error
-        raise UnreadableDelivery(f"the body is not JSON: {error}") from error
+        raise UnreadableDelivery(describe_non_json(body, error)) from error
 
 
 _MISSING = re.compile(r"missing required field `(\w+)`")

@@ -4,10 +4,11 @@ Source: "Webhook events and payloads" and "Validating webhook deliveries" in Git
 fields in use are decoded, since payloads vary by version and event.
 """
 
+import re
+from binascii import a2b_qp
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
-from urllib.parse import parse_qsl
 
 from service.deliveries.decoding import AnyObject, decode, require_utf8, shorten
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
@@ -23,6 +24,7 @@ _SIGNATURE = "x-hub-signature-256"
 _LEGACY_SIGNATURE = "x-hub-signature"
 _EVENT = "x-github-event"
 _DELIVERY = "x-github-delivery"
+_NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 EVENTS: Mapping[str, Callable[[bytes], Sequence[Observation] | Nothing]] = {
     "deployment_status": commits.read_deployment_status,
@@ -90,8 +92,9 @@ def _read_form(body: bytes) -> bytes:
     """
     if not body.startswith(b"payload=") or b"&" in body:
         raise UnreadableDelivery("the form does not consist of one field `payload`")
-    try:
-        [(_, document)] = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
-    except ValueError as error:
-        raise UnreadableDelivery(f"the form cannot be read: {error}") from error
-    return document.encode()
+    encoded = body.removeprefix(b"payload=")
+    if _NO_ESCAPE.search(encoded):
+        raise UnreadableDelivery("the form cannot be read: a % is not followed by two hexadecimal digits")
+    # A form of 25 MB takes `urllib.parse` seconds and 2 GB of memory. Quoted-printable has the same escapes, with "="
+    # in place of "%", and its decoder takes a twentieth of that.
+    return require_utf8(a2b_qp(encoded.replace(b"+", b" ").replace(b"=", b"=3D").replace(b"%", b"=")))

@@ -232,7 +232,7 @@ UNREADABLE = {
         github("issues", {"action": "opened", "repository": {"full_name": "acme/app"}}),
         "Object missing required field `issue`",
     ),
-    "deeper than deep": (github("issues", b'{"issue":' * 100_000), "the body is not JSON"),
+    "deeper than deep": (github("issues", b'{"issue":' * 100_000), "nested too deeply"),
 }
 
 

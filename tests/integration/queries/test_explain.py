@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from unicodedata import east_asian_width
 
 import click
 import pytest
+from sqlalchemy import event
 
 from service.lifecycle.references import Ref
 from service.presentation.explanation import ExplanationAnswer, explanation_answer
@@ -243,3 +245,17 @@ async def test_the_text_shows_the_latest_commands_without_effect_and_the_events_
     complete = section(text(shown, events=True), "without effect")
     assert complete[0].startswith("  2026-03-03 09:00  comment on ")
     assert "\n".join(complete).count("did you mean start?") == 12
+
+
+async def test_an_explanation_reads_the_renames_once(database: Database) -> None:
+    pull = PullRequest(created_at=at(3))
+    await deliver(database, ISSUE.opened(), pull.opened(), workflow_run(pull.head, at(4)))
+    read: list[str] = []
+
+    def record(*arguments: Any) -> None:
+        read.extend([arguments[2]] if "FROM aliases" in arguments[2] else [])
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", record)
+    # The run is evidence of the experiment, so that the experiment is read after the run.
+    assert (await answer(database, f"commit:{pull.head}")).serves
+    assert len(read) == 1

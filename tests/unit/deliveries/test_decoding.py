@@ -1,5 +1,6 @@
 """Decoding reads the needed fields of a payload, and times in every form that providers use."""
 
+import gzip
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -96,7 +97,7 @@ def test_a_missing_or_malformed_field_is_named_with_its_path(payload: bytes, com
     ids=range(16),
 )
 def test_a_payload_that_is_not_json_is_unreadable(payload: bytes) -> None:
-    with pytest.raises(UnreadableDelivery, match=r"^the body is not JSON: "):
+    with pytest.raises(UnreadableDelivery, match=r"^the body is not JSON: |its values are nested too deeply$"):
         decode(payload, Outer)
 
 
@@ -305,3 +306,35 @@ def read_or_unreadable(payload: bytes) -> bool:
 @given(st.binary() | st.text(alphabet='{}[]":,number17 ', max_size=40).map(str.encode))
 def test_any_bytes_are_decoded_or_reported_as_unreadable(payload: bytes) -> None:
     assert read_or_unreadable(payload)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "the body is not JSON: it is empty"),
+        (gzip.compress(b"{}"), "the body is not JSON: it is compressed with gzip; let the tool send it uncompressed"),
+        (b"\xef\xbb\xbf{}", "the body is not JSON: it begins with a byte order mark; send UTF-8 without this mark"),
+        (
+            b"payload=%7B%7D",
+            "the body is not JSON: it is a form; set the content type of the webhook to application/json",
+        ),
+        (b'{"a":' * 100_000, "the body cannot be read: its values are nested too deeply"),
+        (
+            b"[{}, {}]",
+            (
+                "a field is missing or malformed: Expected `object`, got `array`; "
+                "the body is a batch, and a request to this source has one event"
+            ),
+        ),
+    ],
+    ids=["empty", "gzip", "byte order mark", "form", "deep", "batch"],
+)
+def test_the_reason_says_what_the_body_is_instead_of_a_json_document(body: bytes, reason: str) -> None:
+    with pytest.raises(UnreadableDelivery) as unreadable:
+        decode(body, dict[str, object])
+    assert str(unreadable.value) == reason
+    if not body.startswith(b"\x1f"):
+        return
+    with pytest.raises(UnreadableDelivery) as refused:
+        require_utf8(body)
+    assert str(refused.value) == reason

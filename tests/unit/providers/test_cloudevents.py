@@ -789,3 +789,17 @@ def test_an_unknown_word_that_is_near_no_word_gets_no_question() -> None:
     with pytest.raises(InvalidEvent) as refused:
         observe(to_structured_event(ours("pivoted")))
     assert "did you mean" not in refused.value.problem
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "advice"),
+    [
+        (STRUCTURED, b"[{}]", f"the body is a batch, not one event; send it with the content type {BATCHED}"),
+        (BATCHED, b" {}", f"the body is one event, not a batch; send it with the content type {STRUCTURED}"),
+    ],
+    ids=["batch as one event", "one event as batch"],
+)
+def test_the_reason_names_the_content_type_that_fits_the_body(content_type: str, body: bytes, advice: str) -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        CLOUD_EVENTS.separate({"content-type": content_type}, body, at(3))
+    assert refused.value.problem == advice

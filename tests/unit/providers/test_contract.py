@@ -267,7 +267,7 @@ BROKEN = [
 @every_event
 def test_a_body_that_is_not_json_is_unreadable(name: str, headers: Mapping[str, str]) -> None:
     for body in BROKEN:
-        with pytest.raises(UnreadableDelivery, match=r"not JSON|Expected `array`"):
+        with pytest.raises(UnreadableDelivery, match=r"not JSON|nested too deeply|one event, not a batch"):
             observe(name, headers, body)
     for body in (b"[" * 100_000, b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"):
         with pytest.raises(UnreadableDelivery):
@@ -276,13 +276,13 @@ def test_a_body_that_is_not_json_is_unreadable(name: str, headers: Mapping[str, 
 
 @every_event
 def test_a_body_that_is_not_utf_8_is_unreadable(name: str, headers: Mapping[str, str]) -> None:
-    with pytest.raises(UnreadableDelivery, match=r"JSON|array" if name == "cloudevents" else "not UTF-8: byte 6"):
+    with pytest.raises(UnreadableDelivery, match=r"JSON|one event" if name == "cloudevents" else "not UTF-8: byte 6"):
         observe(name, headers, b'{"a": \xff}')
 
 
 @pytest.mark.parametrize(("name", "headers"), [event for event in EVENTS if event[1].get("content-type") != BATCHED])
 def test_a_body_that_is_not_an_object_is_unreadable(name: str, headers: Mapping[str, str]) -> None:
-    with pytest.raises(UnreadableDelivery, match="Expected `object`, got `array`"):
+    with pytest.raises(UnreadableDelivery, match=r"got `array`; the body is a batch|is a batch, not one event"):
         observe(name, headers, b"[]")
 
 

@@ -1,6 +1,7 @@
 """The GitHub provider verifies signatures, and turns payloads into observations."""
 
 import json
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -8,6 +9,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.deliveries.delivery import Delivery, UnreadableDelivery
 from service.deliveries.observation import (
@@ -857,6 +860,34 @@ def test_a_json_body_whose_text_contains_a_form_is_not_read_as_this_form() -> No
     comment = Issue(created_at=at(1), title=f"&payload={forged}&").opened()
     with pytest.raises(UnreadableDelivery, match="the form does not consist of one field `payload`"):
         observe(GitHubRequest("issues", comment.body, "1", "application/x-www-form-urlencoded"))
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_a_form_is_decoded_as_it_is_encoded(document: str) -> None:
+    form = _form(urlencode({"payload": document}).encode())
+    assert PROVIDERS["github"].document(form) == document.encode()
+
+
+def _form(body: bytes) -> Delivery:
+    return GitHubRequest("issues", body, "1", "application/x-www-form-urlencoded").delivery(at(2))
+
+
+def test_a_form_is_decoded_without_many_times_its_size_in_memory() -> None:
+    form = _form(b"payload=" + b"a%41" * 250_000)
+    tracemalloc.start()
+    try:
+        assert PROVIDERS["github"].document(form) == b"aA" * 250_000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # `urllib.parse` takes 60 times the size of the form.
+    assert peak < 8 * len(form.body)
+
+
+@pytest.mark.parametrize("body", [b"payload=%7", b"payload=%7B%GG", b"payload=100%", b"payload=%\n7B"])
+def test_a_form_with_a_malformed_escape_is_unreadable(body: bytes) -> None:
+    with pytest.raises(UnreadableDelivery, match="the form cannot be read: a % is not followed by two"):
+        observe(GitHubRequest("issues", body, "1", "application/x-www-form-urlencoded"))
 
 
 def test_a_form_with_too_many_fields_is_unreadable() -> None:

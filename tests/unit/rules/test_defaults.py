@@ -324,7 +324,9 @@ def test_a_delivery_that_adds_a_label_counts_only_if_a_label_of_the_item_marks_a
 @pytest.mark.parametrize("name", ["experiment", "Experiment"])
 def test_a_delivery_that_removes_the_experiment_label_counts(name: str) -> None:
     assert interpreted(seen(), observation("unlabelled", label=name)) == Meaning(
-        "counted", "experiment by label", (DERIVED_TEAM, Withdrawn(ITEM, at(3), "experiment", "true", "label"))
+        "counted",
+        "no longer marked as an experiment (experiment by label)",
+        (DERIVED_TEAM, Withdrawn(ITEM, at(3), "experiment", "true", "label")),
     )
 
 
@@ -462,7 +464,7 @@ def test_the_creation_of_an_item_does_not_withdraw_a_deletion() -> None:
 def test_a_branch_that_a_change_replaced_is_no_longer_an_experiment() -> None:
     assert interpreted(on_branch("superseded", at(2))) == Meaning(
         "counted",
-        "experiment by branch",
+        "no longer marked as an experiment (experiment by branch)",
         (Withdrawn(branch_ref(), at(2), "experiment", "true", "branch"),),
     )
 
@@ -643,12 +645,18 @@ def test_the_type_of_an_item_of_github_or_gitlab_does_not_mark_an_experiment(pro
     assert interpreted(seen(item_type="Spike"), provider=provider).verdict == "ignored"
 
 
-@pytest.mark.parametrize(("kind", "event"), [("typed", Declared), ("untyped", Withdrawn)])
+@pytest.mark.parametrize(
+    ("kind", "event", "reason"),
+    [
+        ("typed", Declared, "experiment by type"),
+        ("untyped", Withdrawn, "no longer marked as an experiment (experiment by type)"),
+    ],
+)
 def test_the_addition_or_removal_of_an_experiment_type_marks_or_unmarks_a_ticket(
-    kind: Kind, event: type[Declared | Withdrawn]
+    kind: Kind, event: type[Declared | Withdrawn], reason: str
 ) -> None:
     assert interpreted(observation(kind, TICKET, item_type="spike"), provider="jira") == Meaning(
-        "counted", "experiment by type", (event(TICKET, at(3), "experiment", "true", "type"),)
+        "counted", reason, (event(TICKET, at(3), "experiment", "true", "type"),)
     )
 
 
@@ -857,3 +865,16 @@ def test_a_delivery_counts_if_any_observation_counts_and_keeps_the_events_of_all
         (overheard("experiment", "true"), DERIVED_TEAM, Proposed(ITEM, at(3))),
         (link(CHANGE, "body", ITEM),),
     )
+
+
+def test_a_delivery_that_takes_a_mark_or_a_value_away_says_so() -> None:
+    unmarked = interpreted(seen(), observation("unlabelled", label="experiment"))
+    assert (unmarked.verdict, unmarked.reason) == (
+        "counted",
+        "no longer marked as an experiment (experiment by label)",
+    )
+    both = interpreted(
+        seen("experiment"),
+        observation("unlabelled", label="outcome:failed"),
+    )
+    assert both.reason == "experiment by label, outcome withdrawn (outcome by label)"
