@@ -167,7 +167,24 @@ class Renamed:
     alias: Alias
 
 
-Observation: TypeAlias = Observed | Commented | Stated | Linked | Mentioned | Renamed
+@dataclass(frozen=True, slots=True)
+class Outsider:
+    """The author of the texts about a subject may not write to its project, as far as the payload tells.
+
+    Attributes:
+        subject: a change, or the commit of a run.
+        since: when the change was opened, or the run ended.
+        until: when someone with the right to do so merged the change.
+        certain: whether the payload tells the author's rights. Otherwise it tells only that the subject is a fork's.
+    """
+
+    subject: Ref
+    since: datetime
+    until: datetime | None = None
+    certain: bool = False
+
+
+Observation: TypeAlias = Observed | Commented | Stated | Linked | Mentioned | Renamed | Outsider
 
 
 @dataclass(frozen=True, slots=True)

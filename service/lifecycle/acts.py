@@ -197,14 +197,14 @@ def events_of(
         case "started":
             yield Started(subject, at, commanded)
         case "signalled":
-            yield Signalled(subject, at, result)
+            yield Signalled(subject, at, result, commanded)
         case "concluded":
             outcome = fields.get("outcome")
             yield Concluded(subject, at, Outcome(outcome) if outcome else None, commanded)
         case "reopened":
             yield Reopened(subject, at, commanded)
         case "shipped":
-            yield Shipped(subject, at)
+            yield Shipped(subject, at, commanded)
         case "classified" | "shared" | "described" | "excluded":
             # These acts only declare fields.
             pass

@@ -51,17 +51,19 @@ def kind_of(event: LifecycleEvent) -> str:
 def data_of(event: LifecycleEvent) -> dict[str, Any]:
     """The event's data as JSON values, without kind, subject and time. Keys with their default value are omitted."""
     match event:
-        case Proposed() | Shipped() | Active():
+        case Proposed() | Active():
             return {}
-        case Started(commanded=commanded):
-            return {"commanded": True} if commanded else {}
-        case Reopened(commanded=commanded, left=left):
-            return {**({"commanded": True} if commanded else {}), **({"left": left} if left else {})}
+        case Started():
+            return _command(event)
+        case Reopened(left=left):
+            return {**_command(event), **({"left": left} if left else {})}
+        case Shipped():
+            return _command(event)
         case Signalled(result=result):
-            return {"result": result}
-        case Concluded(outcome=outcome, commanded=commanded, status=status):
+            return {"result": result, **_command(event)}
+        case Concluded(outcome=outcome, status=status):
             data = {**({} if outcome is None else {"outcome": outcome.value}), **({"status": status} if status else {})}
-            return {**data, "commanded": True} if commanded else data
+            return {**data, **_command(event)}
         case Declared(overheard=True):
             return {**_declaration(event), "overheard": True}
         case Declared() | Withdrawn():
@@ -72,9 +74,15 @@ def data_of(event: LifecycleEvent) -> dict[str, Any]:
             assert_never(never)
 
 
+def _command(event: Started | Signalled | Concluded | Reopened | Shipped) -> dict[str, Any]:
+    commanded = {"commanded": True} if event.commanded else {}
+    return {**commanded, **({"across": list(event.across)} if event.across else {})}
+
+
 def _declaration(event: Declared | Withdrawn) -> dict[str, Any]:
-    data = {"field": event.field, "value": event.value, "channel": event.channel}
-    return {**data, "label": event.label} if event.label else data
+    data: dict[str, Any] = {"field": event.field, "value": event.value, "channel": event.channel}
+    label = {"label": event.label} if event.label else {}
+    return {**data, **label, **({"across": list(event.across)} if event.across else {})}
 
 
 def _refusal(event: Refused) -> dict[str, Any]:

@@ -19,6 +19,7 @@ LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 """The time before which every event must be. This excludes times that stand for infinity, such as the year 9999."""
 
 Result = Literal["success", "failure"]
+RefusedChannel = Literal["comment", "label", "link"]
 DeclarationChannel = Literal["label", "type", "branch", "item", "comment", "api", "derived"]
 
 
@@ -38,11 +39,13 @@ class Started:
         commanded: whether the event comes from a command in a comment. A command on a piece of evidence applies to the
             experiment that the evidence serves. A conclusion or reopening of evidence applies to that experiment only
             if it comes from a command.
+        across: patterns of further projects whose experiments a command applies to. The rules name these projects.
     """
 
     subject: Ref
     occurred_at: datetime
     commanded: bool = False
+    across: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Signalled:
     subject: Ref
     occurred_at: datetime
     result: Result
+    commanded: bool = False
+    across: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class Concluded:
     outcome: Outcome | None = None
     commanded: bool = False
     status: str = ""
+    across: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ class Reopened:
     occurred_at: datetime
     commanded: bool = False
     left: str = ""
+    across: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,8 @@ class Shipped:
 
     subject: Ref
     occurred_at: datetime
+    commanded: bool = False
+    across: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +132,7 @@ class Declared:
     channel: DeclarationChannel
     overheard: bool = False
     label: str = ""
+    across: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,24 +149,25 @@ class Withdrawn:
     value: str
     channel: DeclarationChannel
     label: str = ""
+    across: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A command or a label that has no effect, because it is misspelt or its author may not give it.
+    """A command, a label or a link that has no effect, because it is misspelt or its author may not give it.
 
     The event changes no experiment: it keeps the reason for people who ask why nothing happened. The reason carries no
     person's name, so it quotes only words of the vocabulary and near misses of them.
 
     Attributes:
         overheard: whether the payload only lists the label among the subject's labels.
-        label: the refused label; empty for a command.
+        label: the refused label; empty for a command and for a link.
         removed: whether the label was removed, which ends the refusal.
     """
 
     subject: Ref
     occurred_at: datetime
-    channel: Literal["comment", "label"]
+    channel: RefusedChannel
     reason: str
     overheard: bool = False
     label: str = ""

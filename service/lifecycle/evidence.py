@@ -63,6 +63,11 @@ class Graph:
         """The transitive closure of the subject's evidence, without the subject."""
         return _reach([subject], self.downwards) - {subject}
 
+    def descendants_without(self, subject: Ref, barred: frozenset[Ref]) -> frozenset[Ref]:
+        """The descendants that are linked to the subject without any of the barred subjects."""
+        steps = {target: evidence - barred for target, evidence in self.downwards.items()} if barred else self.downwards
+        return _reach([subject], steps) - {subject}
+
     def relatives(self, subjects: Collection[Ref]) -> frozenset[Ref]:
         """The subjects, all their ancestors and all their descendants."""
         return frozenset(subjects) | _reach(subjects, self.upwards) | _reach(subjects, self.downwards)

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from service.lifecycle.conclusion import classify, find_conclusion
-from service.lifecycle.declarations import current_values, declarations_in, value_of
-from service.lifecycle.events import Active, Concluded, LifecycleEvent, Proposed, Signalled, Started
+from service.lifecycle.declarations import CurrentValue, current_values, declarations_in, value_of
+from service.lifecycle.events import Active, Concluded, Declaration, LifecycleEvent, Proposed, Signalled, Started
 from service.lifecycle.grounds import Grounds, find_grounds
 from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
 from service.lifecycle.titles import title_key
+from service.lifecycle.trust import is_outsiders
 
 _DAY = timedelta(days=1)
 
@@ -111,9 +112,25 @@ class Experiment:
 
 
 def is_marked(own: Iterable[LifecycleEvent]) -> bool:
-    """Whether a subject's own events mark it as an experiment that is not excluded."""
+    """Whether a subject's own events mark it as an experiment that is not excluded.
+
+    The name of a branch does not mark the change of an outsider, who may choose any name.
+    """
     declarations = declarations_in(own)
-    return bool(current_values(declarations, "experiment")) and not current_values(declarations, "excluded")
+    marks = _marks(declarations)
+    if is_outsiders(declarations):
+        marks = [mark for mark in marks if mark.channel != "branch"]
+    return bool(marks) and not current_values(declarations, "excluded")
+
+
+def is_marked_but_for_author(own: Iterable[LifecycleEvent]) -> bool:
+    """Whether only the name of an outsider's branch marks a subject."""
+    declarations = declarations_in(own)
+    return bool(_marks(declarations)) and not is_marked(declarations) and is_outsiders(declarations)
+
+
+def _marks(declarations: Iterable[Declaration]) -> list[CurrentValue]:
+    return current_values(declarations, "experiment")
 
 
 def fold(

@@ -16,8 +16,22 @@ from service.lifecycle.addresses import without_userinfo
 from service.lifecycle.nearest import expected_one_of
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 
-FieldName = Literal["experiment", "excluded", "title", "url", "team", "risk", "outcome", "failure_category", "shared"]
-"""The name under which declarations of a field are stored."""
+FieldName = Literal[
+    "experiment",
+    "excluded",
+    "title",
+    "url",
+    "team",
+    "risk",
+    "outcome",
+    "failure_category",
+    "shared",
+    "outsider",
+]
+"""The name under which declarations of a field are stored.
+
+Only a payload tells that a change is an `outsider`'s. People cannot declare this field, so `FIELDS` lacks it.
+"""
 
 _LONGEST_TEXT = 20_000
 

@@ -163,11 +163,11 @@ def _as_of(at: datetime) -> Keep:
 
 
 def standing_refusals(events: Iterable[LifecycleEvent]) -> list[Refused]:
-    """The refused commands, and the refused labels that the subject still has, each once: as it was first stated."""
+    """The refused commands and links, and the refused labels that the subject still has, as each was first stated."""
     refused = sorted(
         (event for event in events if isinstance(event, Refused)), key=lambda event: (event.occurred_at, event.reason)
     )
-    standing = [event for event in refused if event.channel == "comment"]
+    standing = [event for event in refused if event.channel != "label"]
     labels: dict[tuple[str, str], list[Refused]] = {}
     for event in refused:
         if event.channel == "label":

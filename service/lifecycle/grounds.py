@@ -13,16 +13,14 @@ from service.lifecycle.events import (
     Active,
     Concluded,
     Declaration,
-    Declared,
     LifecycleEvent,
     Proposed,
     Refused,
-    Reopened,
     Shipped,
     Signalled,
     Started,
-    Withdrawn,
 )
+from service.lifecycle.trust import is_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ def find_grounds(own: Iterable[LifecycleEvent], evidence: Iterable[LifecycleEven
         evidence: all events on the subjects that serve the root.
     """
     applicable = [event for event in evidence if applies_to_experiment(event, own=False)]
-    root_events = {*_effective(own), *filter(_is_command, applicable)}
+    root_events = {*_effective(own), *filter(is_command, applicable)}
     counted = _in_order({*root_events, *applicable})
     decisive = [event for event in counted if event in root_events]
     declarations = declarations_in(decisive)
@@ -92,27 +90,16 @@ def applies_to_experiment(event: LifecycleEvent, *, own: bool) -> bool:
     Every event on the root counts, except refusals. An event on evidence counts only if it is a command in a comment or
     a fact about the experiment.
     """
-    return not isinstance(event, Refused) and (own or _is_command(event) or _is_fact(event))
+    return not isinstance(event, Refused) and (own or is_command(event) or _is_fact(event))
 
 
 def _effective(events: Iterable[LifecycleEvent]) -> list[LifecycleEvent]:
     return [event for event in events if not isinstance(event, Refused)]
 
 
-def _is_command(event: LifecycleEvent) -> bool:
-    """Whether an event comes from a command in a comment. Even a command on evidence applies to the experiment."""
-    match event:
-        case Started(commanded=commanded) | Concluded(commanded=commanded) | Reopened(commanded=commanded):
-            return commanded
-        case Declared(channel=channel) | Withdrawn(channel=channel):
-            return channel == "comment"
-        case _:
-            return False
-
-
 def _is_fact(event: LifecycleEvent) -> bool:
     """Whether an event on evidence, such as a result, is also a fact about the experiment that the evidence serves."""
-    return isinstance(event, Started | Signalled | Shipped | Active) and not _is_command(event)
+    return isinstance(event, Started | Signalled | Shipped | Active) and not is_command(event)
 
 
 def _inferred_idea(counted: Sequence[LifecycleEvent]) -> datetime:

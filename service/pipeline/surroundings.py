@@ -14,6 +14,7 @@ from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
 from service.lifecycle.grounds import Grounds, find_grounds
 from service.lifecycle.references import Ref
+from service.lifecycle.trust import find_objection, is_outsiders, projects_of
 from service.pipeline.off_loop import compute
 from service.storage import aliases, events, links
 from service.storage.database import Connection
@@ -35,6 +36,7 @@ class Surroundings:
         marked: every subject in `events` that is marked as an experiment and not excluded.
         roots: the subjects, ancestors and descendants that are experiments.
         excluded: the subjects, ancestors and descendants that metrics exclude and that are evidence for no experiment.
+        outsiders: the changes of outsiders that are not merged.
         events: the events of the subjects, and of every subject in `graph`.
         canonical_names: the newest name of each stored name.
     """
@@ -45,6 +47,7 @@ class Surroundings:
     excluded: Mapping[Ref, Exclusion]
     graph: Graph
     components: Components
+    outsiders: frozenset[Ref]
     events: Mapping[Ref, list[LifecycleEvent]]
     canonical_names: Mapping[Ref, Ref]
     aliases: Aliases
@@ -59,9 +62,45 @@ class Surroundings:
 
     def fold(self, root: Ref) -> Experiment:
         """Fold the experiment of a root from the events of the root and of its evidence."""
-        evidence = self.graph.descendants(root)
-        attempts = [Attempt(self.events[subject], self._part_of(subject, root)) for subject in evidence & self.marked]
-        return fold(root, self.events[root], self._events_of(evidence), attempts)
+        restarting = self._vouched(root) & self.marked
+        attempts = [Attempt(self.events[subject], self._part_of(subject, root)) for subject in restarting]
+        return fold(root, self.events[root], chain.from_iterable(self.evidence(root).values()), attempts)
+
+    def evidence(self, root: Ref) -> dict[Ref, list[LifecycleEvent]]:
+        """The events on the evidence for a root by subject, without the events that do not count for it."""
+        evidence, vouched, projects = self.graph.descendants(root), self._vouched(root), self._projects(root)
+        counting: dict[Ref, list[LifecycleEvent]] = {}
+        for subject in evidence:
+            stated = self.events.get(subject, [])
+            own, is_vouched = self._projects(subject), subject in vouched
+            if not (is_vouched and own & projects):
+                stated = [
+                    event
+                    for event in stated
+                    if not find_objection(event, own=own, experiments=projects, vouched=is_vouched)
+                ]
+            counting[subject] = stated
+        return counting
+
+    def objections(self, root: Ref) -> Callable[[LifecycleEvent], str]:
+        """A function that says why an event on evidence does not count for a root; empty if nothing objects."""
+        vouched, projects = self._vouched(root), self._projects(root)
+
+        def find(event: LifecycleEvent) -> str:
+            subject = self.canonical_names.get(event.subject, event.subject)
+            if subject == root:
+                return ""
+            own = self._projects(subject)
+            return find_objection(event, own=own, experiments=projects, vouched=subject in vouched)
+
+        return find
+
+    def _vouched(self, root: Ref) -> frozenset[Ref]:
+        """The evidence that is linked to a root without the change of an outsider."""
+        return self.graph.descendants_without(root, self.outsiders)
+
+    def _projects(self, subject: Ref) -> frozenset[str]:
+        return projects_of(self.aliases.names(subject))
 
     @property
     def size(self) -> int:
@@ -89,14 +128,11 @@ class Surroundings:
 
     def grounds(self, root: Ref) -> Grounds:
         """Find the events that decide the experiment of a root."""
-        return find_grounds(self.events[root], self._events_of(self.graph.descendants(root)))
+        return find_grounds(self.events[root], chain.from_iterable(self.evidence(root).values()))
 
     def with_events(self, root: Ref, events: Iterable[LifecycleEvent]) -> "Surroundings":
         """A copy of the surroundings with additional events of a root."""
         return replace(self, events={**self.events, root: [*self.events[root], *events]})
-
-    def _events_of(self, subjects: Iterable[Ref]) -> list[LifecycleEvent]:
-        return [event for subject in subjects for event in self.events.get(subject, ())]
 
 
 async def read_surroundings(
@@ -167,6 +203,7 @@ def _surroundings(
         excluded=excluded,
         graph=graph,
         components=components,
+        outsiders=frozenset(subject for subject, own in events_by_subject.items() if is_outsiders(own)),
         events=events_by_subject,
         canonical_names=canonical_names,
         aliases=names,

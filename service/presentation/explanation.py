@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from service.lifecycle.codec import data_of, kind_of
-from service.lifecycle.events import Declared, LifecycleEvent, Withdrawn
+from service.lifecycle.events import Declared, LifecycleEvent, RefusedChannel, Withdrawn
 from service.lifecycle.exclusions import UNMARKED, Exclusion
 from service.lifecycle.stages import STAGE_NAMES, is_in_future
 from service.presentation.experiments import EXPERIMENT, Duration, ExperimentAnswer, experiment_answer
@@ -30,18 +30,23 @@ class OriginAnswer(BaseModel):
 
 
 class EventAnswer(BaseModel):
-    """An event, whether it counts for the experiment, and its origins."""
+    """An event, whether it counts for the experiment, and its origins.
+
+    `objection` says why a command, a start, a result or a deployment on evidence does not count, because of the place
+    or the author of the evidence; empty otherwise.
+    """
 
     subject: str
     kind: str
     occurred_at: datetime
     data: dict[str, Any]
     counts: bool
+    objection: str
     origins: list[OriginAnswer]
 
 
 class RefusedAnswer(BaseModel):
-    """A command in a comment or a label that has no effect, and why.
+    """A command in a comment, a label or a link that has no effect, and why.
 
     `reason` quotes no word that may be a person's name.
     """
@@ -50,7 +55,7 @@ class RefusedAnswer(BaseModel):
 
     subject: str
     occurred_at: datetime
-    channel: Literal["comment", "label"]
+    channel: RefusedChannel
     reason: str
     origins: list[OriginAnswer]
 
@@ -119,6 +124,7 @@ _EXAMPLE: dict[str, Any] = {
             "occurred_at": "2026-03-06T11:05:17Z",
             "data": {},
             "counts": True,
+            "objection": "",
             "origins": [
                 {
                     "delivery": "0f6ad4c5-6f0c-5d3f-9a5e-0f8f0a3f4a11",
@@ -268,5 +274,6 @@ def _event(explained: ExplainedEvent) -> EventAnswer:
         occurred_at=explained.event.occurred_at,
         data=data_of(explained.event),
         counts=explained.counts,
+        objection=explained.objection,
         origins=[OriginAnswer.model_validate(origin) for origin in explained.origins],
     )

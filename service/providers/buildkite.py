@@ -12,7 +12,7 @@ import msgspec
 from service.deliveries.decoding import decode, is_commit, read_time, require_utf8, shorten
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.event_name import EventName
-from service.deliveries.observation import Nothing, Observation, finished_run
+from service.deliveries.observation import Nothing, Observation, Outsider, finished_run
 from service.deliveries.signatures import (
     SecurityScheme,
     SignatureRefused,
@@ -100,15 +100,17 @@ def _read_build(event: _BuildFinished) -> Sequence[Observation] | Nothing:
     if not build.finished_at:
         return Nothing("the build does not say when it finished")
     # Buildkite writes the branch of a fork as `owner:branch`. Cut at the last colon: a branch name contains no colon.
-    branch = (build.branch or "").rpartition(":")[2]
-    return finished_run(
-        commit(build.commit),
-        read_time(build.finished_at, "build.finished_at"),
+    owner, _, branch = (build.branch or "").rpartition(":")
+    subject, at = commit(build.commit), read_time(build.finished_at, "build.finished_at")
+    observations = finished_run(
+        subject,
+        at,
         workflow=event.pipeline.slug if event.pipeline else None,
         conclusion=build.state,
         branch=branch,
         message=build.message,
     )
+    return [*observations, *([Outsider(subject, at)] if owner else [])]
 
 
 def _ignored_reason(event: str) -> str:

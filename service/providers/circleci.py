@@ -13,7 +13,7 @@ import msgspec
 from service.deliveries.decoding import AnyObject, decode, is_commit, require_utf8, shorten, utc
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.event_name import EventName
-from service.deliveries.observation import Nothing, Observation, finished_run
+from service.deliveries.observation import Nothing, Observation, Outsider, finished_run
 from service.deliveries.signatures import SecurityScheme, SignatureRefused, check_hmac, header_scheme
 from service.lifecycle.references import ReferenceGrammar, commit
 
@@ -38,6 +38,8 @@ class _Commit(msgspec.Struct):
 
 
 class _Repository(msgspec.Struct):
+    origin_repository_url: str | None = None
+    target_repository_url: str | None = None
     revision: str | None = None
     branch: str | None = None
     commit: _Commit | None = None
@@ -124,7 +126,7 @@ def _read_workflow(event: _WorkflowCompleted) -> Sequence[Observation] | Nothing
     revision = _revision(event.pipeline) if event.pipeline else None
     if revision is None:
         return Nothing("the workflow names no commit")
-    return finished_run(
+    observations = finished_run(
         commit(revision.sha),
         utc(stopped),
         workflow=workflow.name,
@@ -132,6 +134,15 @@ def _read_workflow(event: _WorkflowCompleted) -> Sequence[Observation] | Nothing
         branch=revision.branch,
         message=revision.message,
     )
+    return [*observations, *([Outsider(commit(revision.sha), utc(stopped))] if _is_fork(event.pipeline) else [])]
+
+
+def _is_fork(pipeline: _Pipeline | None) -> bool:
+    """Whether the workflow is about a fork, whose branches and messages an outsider may write."""
+    repository = pipeline.vcs if pipeline else None
+    if repository is None or not (repository.origin_repository_url and repository.target_repository_url):
+        return False
+    return repository.origin_repository_url.lower() != repository.target_repository_url.lower()
 
 
 def _revision(pipeline: _Pipeline) -> _Revision | None:

@@ -1,7 +1,7 @@
 """Explain one subject: show its events, and the metrics that count it."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,6 +10,7 @@ from service.lifecycle.codec import event_id
 from service.lifecycle.errors import UnknownSubject
 from service.lifecycle.events import Declaration, LifecycleEvent, Refused
 from service.lifecycle.exclusions import Exclusion, find_exclusion
+from service.lifecycle.experiment import is_marked_but_for_author
 from service.lifecycle.grounds import Grounds, applies_to_experiment
 from service.lifecycle.in_force import FieldInForce, fields_in_force
 from service.lifecycle.references import Ref
@@ -31,12 +32,14 @@ class ExplainedEvent:
     """One event, the deliveries that brought it, and whether it applies to the experiment.
 
     Attributes:
+        objection: why the event does not count although such events on evidence usually do; empty otherwise.
         subject: the event's subject. The name of a fork's branch omits the fork's owner, who is a person.
     """
 
     event: LifecycleEvent
     subject: str
     counts: bool
+    objection: str
     origins: Sequence[Origin]
 
 
@@ -109,6 +112,7 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
         is_experiment = canonical in surroundings.roots
         row = await read_row(connection, surroundings.fold(canonical), terms, now) if is_experiment else None
     experiment = await _explain_experiment(surroundings, canonical, row, terms, now) if row else None
+    objection = _objections(surroundings, canonical)
     refusals = await asyncio.to_thread(find_refusals, surroundings, found, origins)
     return Explanation(
         subject=canonical,
@@ -123,7 +127,9 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
                 event,
                 shown,
                 experiment is not None
-                and applies_to_experiment(event, own=names.canonical(event.subject) == canonical),
+                and applies_to_experiment(event, own=names.canonical(event.subject) == canonical)
+                and not objection(event),
+                objection(event),
                 origins.get((event.subject, event_id(event)), ()),
             )
             for event in sorted(found, key=lambda event: (event.occurred_at, event.subject, event_id(event)))
@@ -152,6 +158,20 @@ async def _explain_experiment(
     )
 
 
+def _objections(surroundings: Surroundings, subject: Ref) -> Callable[[LifecycleEvent], str]:
+    """Why an event does not count for the experiment of the subject, or for the experiments that the subject serves."""
+    served = (
+        [subject] if subject in surroundings.roots else sorted(surroundings.ancestors(subject) & surroundings.roots)
+    )
+    by_root = [surroundings.objections(root) for root in served]
+
+    def find(event: LifecycleEvent) -> str:
+        reasons = [objection(event) for objection in by_root]
+        return reasons[0] if reasons and all(reasons) else ""
+
+    return find
+
+
 def _without_owner(subject: Ref, subjects: Collection[Ref]) -> str:
     """The subject's name without the owner of a fork, who is a person. Only branches can belong to a fork."""
     if not subject.startswith(_BRANCH):
@@ -166,6 +186,8 @@ def _why_not(surroundings: Surroundings, subject: Ref) -> str:
     if subject in surroundings.marked:
         return f"it is marked, but it is evidence for another marked subject: {above}"
     exclusion = find_exclusion(surroundings.events.get(subject, ()))
+    if not exclusion and not above and is_marked_but_for_author(surroundings.events.get(subject, ())):
+        return "its branch marks it, but it is the change of an outsider; merge it, or add a label that marks it"
     why = f"it is excluded: {exclusion.reason}" if exclusion else "nothing marks it as an experiment"
     return f"{why}; it is evidence for {above}" if above else why
 

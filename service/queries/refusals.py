@@ -9,7 +9,7 @@ from uuid import UUID
 
 from service.lifecycle.codec import event_id
 from service.lifecycle.errors import TooManyRelatives, UnreadableEvent
-from service.lifecycle.events import Declared, LifecycleEvent
+from service.lifecycle.events import Declared, LifecycleEvent, RefusedChannel
 from service.lifecycle.experiment import Experiment, fold
 from service.lifecycle.futility import Keep, find_futility, futile_labels, is_relevant, standing_refusals
 from service.lifecycle.references import Ref
@@ -28,17 +28,17 @@ Origins = Mapping[tuple[Ref, UUID], Sequence[Origin]]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A command or a label without effect.
+    """A command, a label or a link without effect.
 
     Attributes:
-        channel: `comment` or `label`.
+        channel: `comment`, `label` or `link`.
         reason: why it has no effect. The text quotes no word that may be a person's name.
         origins: the deliveries that brought it.
     """
 
     subject: Ref
     occurred_at: datetime
-    channel: str
+    channel: RefusedChannel
     reason: str
     origins: Sequence[Origin]
 
@@ -144,9 +144,12 @@ def _served(surroundings: Surroundings, subject: Ref) -> frozenset[Ref]:
 
 
 def _judge_for(surroundings: Surroundings, root: Ref, comment: Collection[LifecycleEvent]) -> list[str]:
-    relatives = {root, *surroundings.graph.descendants(root)}
+    objection = surroundings.objections(root)
+    if objections := list(dict.fromkeys(filter(None, map(objection, comment)))):
+        return objections
+    counting = {root: surroundings.events.get(root, ()), **surroundings.evidence(root)}
     stated: dict[Ref, list[LifecycleEvent]] = {
-        subject: list(filter(is_relevant, surroundings.events.get(subject, ()))) for subject in relatives
+        subject: list(filter(is_relevant, of_one)) for subject, of_one in counting.items()
     }
     every = [event for of_one in stated.values() for event in of_one]
 

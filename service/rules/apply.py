@@ -12,6 +12,7 @@ from service.deliveries.observation import (
     Nothing,
     Observation,
     Observed,
+    Outsider,
     Renamed,
     Stated,
 )
@@ -31,11 +32,14 @@ from service.lifecycle.events import (
     Withdrawn,
 )
 from service.lifecycle.evidence import LinkSet
+from service.lifecycle.references import split_project
+from service.lifecycle.trust import projects_of
 from service.rules.actions import decision_of, make_event, refuse_label
 from service.rules.command_lines import contains_command, mentions_command
 from service.rules.commands import parse_commands
 from service.rules.matching import explain_no_match, explain_unmarked, find_matches, known_values
 from service.rules.model import IgnoreAction, Interpretation, Rules, Statement
+from service.rules.outsiders import OUTSIDERS, confine, find_outsiders, state_outsider, widen
 from service.rules.patterns import find
 
 _MOST_REASONS = 20
@@ -75,6 +79,14 @@ class _Findings:
         self.statements.setdefault(refusal, Statement(refusal, _REFUSED))
         self.refused += [] if refusal.removed else [refusal.reason]
 
+    def refuse_link(self, outsider: Outsider, channel: str) -> None:
+        """Add the reason why a link of an outsider has no effect. Changes keep the reason, commits do not."""
+        reason = f"its {channel} links to another project, but an outsider wrote it"
+        if projects_of([outsider.subject]):
+            self.refuse(Refused(outsider.subject, outsider.since, "link", reason))
+        else:
+            self.refused.append(reason)
+
 
 def apply_rules(
     rules: Rules, provider: str, observed: Sequence[Observation] | Nothing, payload: RawPayload
@@ -83,8 +95,13 @@ def apply_rules(
     if isinstance(observed, Nothing):
         return Interpretation("ignored", observed.reason)
     findings = _Findings()
+    outsiders = find_outsiders(rules, provider, observed)
     for observation in observed:
         match observation:
+            case Outsider(subject=subject):
+                findings.statements.update(
+                    {event: Statement(event, OUTSIDERS) for event in state_outsider(outsiders.get(subject))}
+                )
             case Observed():
                 _apply_to_observation(rules, provider, observation, payload, findings)
             case Commented():
@@ -92,10 +109,10 @@ def apply_rules(
             case Stated(events=events, unread=unread):
                 findings.add(events, STATED)
                 findings.refused += unread
-            case Linked():
-                _add_link(observation, findings)
-            case Mentioned():
-                _link_mentioned_tickets(rules, observation, findings)
+            case Linked(stated_by=subject):
+                _add_link(observation, findings, outsiders.get(subject))
+            case Mentioned(subject=subject):
+                _link_mentioned_tickets(rules, observation, findings, outsiders.get(subject))
             case Renamed(alias=alias):
                 findings.aliases.append(alias)
                 findings.matched.append("renamed")
@@ -269,11 +286,12 @@ def _apply_commands(rules: Rules, provider: str, comment: Commented, findings: _
     elif why := _find_objection(rules, provider, comment):
         findings.refuse(Refused(comment.subject, comment.at, "comment", why))
     else:
+        across = rules.trusted_from(split_project(comment.subject)[0])
         for command in commands:
             if command.refusal:
                 findings.refuse(Refused(comment.subject, comment.at, "comment", command.refusal))
             else:
-                findings.add(command.events, COMMANDED)
+                findings.add(widen(command.events, across), COMMANDED)
 
 
 def _explain_no_command(text: str) -> str:
@@ -309,19 +327,28 @@ def _find_objection(rules: Rules, provider: str, comment: Commented) -> str:
     return ""
 
 
-def _link_mentioned_tickets(rules: Rules, mentioned: Mentioned, findings: _Findings) -> None:
+def _link_mentioned_tickets(
+    rules: Rules, mentioned: Mentioned, findings: _Findings, outsider: Outsider | None = None
+) -> None:
     subject = mentioned.subject
     targets = rules.keys.find(mentioned.text) - {subject}
     # A commit never changes, so if its text names no ticket, there is no earlier link to withdraw.
     if targets or not subject.startswith("commit:"):
-        _add_link(Linked(subject, mentioned.channel, subject, targets, mentioned.at), findings)
+        _add_link(Linked(subject, mentioned.channel, subject, targets, mentioned.at), findings, outsider)
     else:
         findings.missed.append(f"its {mentioned.channel} names no ticket")
 
 
-def _add_link(linked: Linked, findings: _Findings) -> None:
-    findings.links.append(LinkSet(linked.evidence, linked.channel, linked.stated_by, linked.targets, linked.at))
-    if linked.targets - {linked.stated_by}:
+def _add_link(linked: Linked, findings: _Findings, outsider: Outsider | None = None) -> None:
+    targets = linked.targets
+    if outsider is not None:
+        targets = confine(linked.stated_by, targets)
+        if targets != linked.targets:
+            findings.refuse_link(outsider, linked.channel)
+            if linked.evidence.startswith("commit:") and not targets:
+                return
+    findings.links.append(LinkSet(linked.evidence, linked.channel, linked.stated_by, targets, linked.at))
+    if targets - {linked.stated_by}:
         findings.matched.append(f"linked by {linked.channel}")
     elif linked.channel == "body":
         findings.missed.append("its body closes no item")

@@ -101,6 +101,9 @@ class Rules:
         keys: finds the keys of tickets in texts.
         trust_comments: the providers whose comments may give commands even if the payload does not tell whether the
             comment's author may change the project.
+        trust_forks: the providers whose forks belong to the organisation. Changes from these forks are not an
+            outsider's, unless the payload says that their author is one.
+        trust_projects: for projects, patterns of further projects whose experiments their commands apply to.
         thresholds: the idea-to-answer thresholds by team, including `default`.
         digest: a hash of the rules files.
     """
@@ -111,6 +114,16 @@ class Rules:
     trust_comments: frozenset[str]
     thresholds: Mapping[str, timedelta]
     digest: str
+    trust_forks: frozenset[str] = frozenset()
+    trust_projects: tuple[tuple[Pattern, tuple[str, ...]], ...] = ()
+
+    def trusted_from(self, project: str) -> tuple[str, ...]:
+        """The patterns of the further projects whose experiments commands in a project apply to."""
+        names = (project, project.partition(":")[2])
+        named = (
+            others for pattern, others in self.trust_projects if any(pattern.match(name) is not None for name in names)
+        )
+        return tuple(sorted({other for others in named for other in others}))
 
     @property
     def commanding(self) -> frozenset[str]:

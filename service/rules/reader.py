@@ -50,6 +50,8 @@ def read_rules(own: RulesFile | None, packaged: Sequence[RulesFile], providers: 
         keys=KeyFinder.of(document.keys, _grammars(providers)),
         trust_comments=frozenset(document.trust_comments),
         thresholds=document.thresholds,
+        trust_forks=frozenset(document.trust_forks),
+        trust_projects=tuple((Pattern.of(text), others) for text, others in document.trust_projects.items()),
         digest=sha256("\0".join(file.text for file in files).encode()).hexdigest()[:16],
     )
 

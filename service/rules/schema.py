@@ -24,6 +24,7 @@ from service.rules.values import (
     as_list,
     read_key,
     read_path,
+    read_projects,
     read_teams,
     read_thresholds,
 )
@@ -122,6 +123,8 @@ class RulesDocument(Strict):
     keys: Annotated[tuple[Annotated[str, BeforeValidator(read_key)], ...], BeforeValidator(as_list)] = ()
     thresholds: Annotated[dict[str, timedelta], BeforeValidator(read_thresholds)] = Field(default_factory=dict)
     trust_comments: Annotated[tuple[Provider, ...], BeforeValidator(as_list)] = ()
+    trust_forks: Annotated[tuple[Provider, ...], BeforeValidator(as_list)] = ()
+    trust_projects: Annotated[dict[str, tuple[str, ...]], BeforeValidator(read_projects)] = Field(default_factory=dict)
     rules: tuple[Entry, ...] = ()
 
     def extend(self, defaults: "RulesDocument") -> "RulesDocument":
@@ -133,6 +136,7 @@ class RulesDocument(Strict):
             update={
                 "keys": self.keys or defaults.keys,
                 "trust_comments": (*self.trust_comments, *defaults.trust_comments),
+                "trust_forks": (*self.trust_forks, *defaults.trust_forks),
                 "rules": (*self.rules, *defaults.rules),
             }
         )

@@ -99,6 +99,22 @@ def read_teams(value: object) -> object:
     return dict(read_each(value, read))
 
 
+def read_projects(value: object) -> object:
+    """For each pattern of projects, the patterns of the projects whose experiments its commands apply to."""
+
+    def read(pattern: str, others: object) -> tuple[str, tuple[str, ...]]:
+        try:
+            read_pattern(pattern)
+        except ValueError as error:
+            raise WrongKey(str(error)) from error
+        named = [read_pattern(other) for other in cast("list[object]", as_list(others))]
+        if captured := {name for each in named for name in each.names}:
+            raise ValueError(f"expected a project, such as acme/app, or a pattern with *; {{{min(captured)}}} captures")
+        return pattern, tuple(each.text for each in named)
+
+    return dict(read_each(value, read))
+
+
 def read_stated(act: ActName, value: object) -> Template:
     """The value of an action that declares a field, such as `{classified: intelligent}`; its default if it has none."""
     stated = ACTS[act]

@@ -16,6 +16,7 @@ from service.deliveries.observation import (
     Nothing,
     Observation,
     Observed,
+    Outsider,
     Renamed,
     Stated,
 )
@@ -84,7 +85,7 @@ def is_sound(said: Sequence[Observation] | Nothing) -> bool:
 
 
 def dated(said: Sequence[Observation] | Nothing) -> list[Observed | Mentioned]:
-    """Check that all observations of a CI run are `Observed` or `Mentioned`, which have a time, and return them."""
+    """Check that all observations of a CI run of the repository itself have a time, and return them."""
     assert not isinstance(said, Nothing)
     known = [one for one in said if isinstance(one, Observed | Mentioned)]
     assert len(known) == len(said)
@@ -100,3 +101,5 @@ def times(one: Observation) -> list[datetime]:
             return [alias.renamed_at]
         case Stated(events=events):
             return [event.occurred_at for event in events]
+        case Outsider(since=since, until=until):
+            return [at for at in (since, until) if at is not None]

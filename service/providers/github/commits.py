@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from service.deliveries.decoding import decode, from_milliseconds, is_commit, read_time, traits, utc
-from service.deliveries.observation import Linked, Mentioned, Nothing, Observation, Observed, Trait, finished_run
+from service.deliveries.observation import (
+    Linked,
+    Mentioned,
+    Nothing,
+    Observation,
+    Observed,
+    Outsider,
+    Trait,
+    finished_run,
+)
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref, branch, commit
 from service.providers.github.payloads import DeploymentStatusEvent, PushedCommit, PushEvent, WorkflowRunEvent
@@ -19,7 +28,7 @@ def read_workflow_run(payload: bytes) -> Sequence[Observation] | Nothing:
     run = event.workflow_run
     if not is_commit(run.head_sha):
         return Nothing("the workflow run names no commit")
-    return finished_run(
+    observations = finished_run(
         commit(run.head_sha),
         utc(run.updated_at),
         workflow=run.name,
@@ -27,6 +36,13 @@ def read_workflow_run(payload: bytes) -> Sequence[Observation] | Nothing:
         branch=run.head_branch,
         message=run.head_commit.message if run.head_commit else None,
     )
+    return [*observations, *([Outsider(commit(run.head_sha), utc(run.updated_at))] if _is_fork(event) else [])]
+
+
+def _is_fork(event: WorkflowRunEvent) -> bool:
+    """Whether the run is about a fork, whose branches and messages an outsider may write."""
+    home, own = event.workflow_run.head_repository, event.repository
+    return bool(home and own and home.full_name.lower() != own.full_name.lower())
 
 
 def read_deployment_status(payload: bytes) -> Sequence[Observation] | Nothing:

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Literal
 
 from service.deliveries.decoding import decode, traits, utc
-from service.deliveries.observation import Commented, Linked, Mentioned, Observation, Observed, Renamed, Trait
+from service.deliveries.observation import Commented, Linked, Mentioned, Observation, Observed, Outsider, Renamed, Trait
 from service.lifecycle.aliases import Alias
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref, branch, change, commit, item
@@ -30,6 +30,7 @@ _CLOSES = re.compile(
 # The most labels that GitHub allows on one issue.
 _MOST_LABELS = 100
 _INSIDERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
+_STRANGERS = frozenset({"NONE", "FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "MANNEQUIN"})
 
 
 def read_issue(payload: bytes) -> list[Observation]:
@@ -55,6 +56,7 @@ def read_pull_request(payload: bytes) -> list[Observation]:
         Mentioned(subject, "title", pull.title, at),
         *_made_of(event, subject, at),
         *_merged_or_closed(event, subject),
+        *_outsider(event, subject),
     ]
 
 
@@ -141,16 +143,38 @@ def _made_of(event: PullRequestEvent, subject: Ref, at: datetime) -> list[Observ
     # Before the merge, `merge_commit_sha` is the hash of a test merge commit that GitHub discards.
     if pull.merged_at and pull.merge_commit_sha:
         made.append(Linked(commit(pull.merge_commit_sha), "merge commit", subject, frozenset({subject}), at))
-    home = pull.head.repo.full_name if pull.head.repo else ""
+    home = pull.head.home
     default = pull.base.repo.default_branch if pull.base and pull.base.repo else event.repository.default_branch
     own = home.lower() == event.repository.full_name.lower()
     # A branch is evidence for its pull request while the pull request is open. The repository's own default branch
     # is never evidence; a branch of the same name in a fork can be.
     if home and pull.head.ref and not (own and pull.head.ref == default):
+        # Anyone may open a pull request from a branch of the repository itself. The pull request of an outsider does
+        # not supersede such a branch.
+        if own and not pull.merged_at and _is_outsider(event):
+            return made
         serves = frozenset({subject}) if pull.closed_at is None else frozenset[Ref]()
         made.append(Linked(branch(home, pull.head.ref), "branch", subject, serves, at))
         made += _superseded(pull, home)
     return made
+
+
+def _outsider(event: PullRequestEvent, subject: Ref) -> list[Observation]:
+    pull = event.pull_request
+    if not _is_outsider(event):
+        return []
+    merged_at = utc(pull.merged_at) if pull.merged_at else None
+    return [Outsider(subject, utc(pull.created_at), merged_at, certain=bool(pull.author_association))]
+
+
+def _is_outsider(event: PullRequestEvent) -> bool:
+    """Whether the author of a pull request may not write to its repository.
+
+    GitHub names the author's association. If a payload names none, as those of Gitea, only a fork tells.
+    """
+    association, head = event.pull_request.author_association, event.pull_request.head
+    fork = head.repo is None or head.home.lower() not in ("", event.repository.full_name.lower())
+    return association in _STRANGERS or (fork and association not in _INSIDERS)
 
 
 def _superseded(pull: Change, home: str) -> list[Observation]:

@@ -39,7 +39,13 @@ class HeadRepository(msgspec.Struct):
 class Head(msgspec.Struct):
     sha: str
     ref: str = ""
-    repo: HeadRepository | None = None
+    repo: HeadRepository | msgspec.UnsetType | None = msgspec.UNSET
+    """The repository of the branch; null if this repository was a fork and was deleted."""
+
+    @property
+    def home(self) -> str:
+        """The name of the repository of the branch; empty if it is not known."""
+        return self.repo.full_name if isinstance(self.repo, HeadRepository) else ""
 
 
 class Base(msgspec.Struct):
@@ -52,6 +58,7 @@ class Change(Item, kw_only=True):
     body: str | None = None
     merged_at: datetime | None = None
     merge_commit_sha: str | None = None
+    author_association: str = ""
 
 
 class Moved(msgspec.Struct):
@@ -144,11 +151,13 @@ class Run(msgspec.Struct):
     conclusion: str | None = None
     head_branch: str | None = None
     head_commit: Message | None = None
+    head_repository: HeadRepository | None = None
 
 
 class WorkflowRunEvent(msgspec.Struct):
     action: str
     workflow_run: Run
+    repository: HeadRepository | None = None
 
 
 class Deployment(msgspec.Struct):

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from service.deliveries.decoding import decode, is_commit, read_time, traits
-from service.deliveries.observation import Linked, Mentioned, Observation, Observed
+from service.deliveries.observation import Linked, Mentioned, Observation, Observed, Outsider
 from service.lifecycle.references import Ref, branch, change, commit
 from service.providers.gitlab.closing import closed_issues
 from service.providers.gitlab.items import Traits, happened, looks, seen_at
@@ -30,7 +30,17 @@ def read_merge_request(payload: bytes) -> Sequence[Observation]:
         *_commits(merge, subject, at),
         *_source(event, subject, project, at),
         *_ended(merge, subject, place, at),
+        *_outsider(merge, subject, project, at),
     ]
+
+
+def _outsider(merge: MergeRequest, subject: Ref, project: str, at: datetime) -> list[Observation]:
+    """The merge request of a fork is an outsider's: GitLab does not tell the rights of its author."""
+    home = known_path(merge.source)
+    if not home or home.lower() == project.lower():
+        return []
+    since = read_time(merge.created_at, "$.object_attributes.created_at")
+    return [Outsider(subject, since, _end(merge, at) if _is_merged(merge) else None)]
 
 
 def _texts(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) -> list[Observation]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from service.deliveries.decoding import decode, is_commit, read_time, shorten, traits
-from service.deliveries.observation import Linked, Mentioned, Nothing, Observation, Observed, finished_run
+from service.deliveries.observation import Linked, Mentioned, Nothing, Observation, Observed, Outsider, finished_run
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref, branch, change, commit
 from service.providers.gitlab.payloads import Commit, DeploymentEvent, PipelineChange, PipelineEvent, Project, PushEvent
@@ -28,7 +28,15 @@ def read_pipeline(payload: bytes) -> Sequence[Observation] | Nothing:
     name = None if run.tag else run.ref
     message = event.commit.message if event.commit else None
     observations = finished_run(subject, at, workflow=run.name, conclusion=run.status, branch=name, message=message)
-    return [*observations, *_change(event, subject, at)]
+    return [*observations, *_change(event, subject, at), *_fork(event, subject, at)]
+
+
+def _fork(event: PipelineEvent, sha: Ref, at: datetime) -> list[Observation]:
+    """The branch and the message of a pipeline of a fork's merge request are an outsider's."""
+    merge = event.merge_request
+    if merge is None or None in (merge.source_project_id, merge.target_project_id):
+        return []
+    return [Outsider(sha, at)] if merge.source_project_id != merge.target_project_id else []
 
 
 def _change(event: PipelineEvent, sha: Ref, at: datetime) -> list[Observation]:

@@ -140,6 +140,7 @@ class Pipeline(msgspec.Struct):
 class PipelineChange(msgspec.Struct):
     iid: Number | None = None
     url: str | None = None
+    source_project_id: int | None = None
     target_project_id: int | None = None
 
 

@@ -392,13 +392,16 @@ async def test_one_of_two_labels_that_mark_an_experiment_may_be_removed(database
 
 async def test_two_webhooks_with_the_same_event_are_two_deliveries_and_one_statement(database: Database) -> None:
     opened = Issue(created_at=at(2)).opened()
-    sources = {name: {"provider": "github", "secret": SECRET} for name in ("github", "github_org")}
+    secrets = {"github": SECRET, "github_org": "the organisation's"}
+    sources = {name: {"provider": "github", "secret": secret} for name, secret in secrets.items()}
     async with api(database, sources=sources) as client:
         told = [
-            await client.post(f"/webhooks/{name}", content=opened.body, headers=opened.headers()) for name in sources
+            await client.post(f"/webhooks/{name}", content=opened.body, headers=opened.headers(secret))
+            for name, secret in secrets.items()
         ]
         again = [
-            await client.post(f"/webhooks/{name}", content=opened.body, headers=opened.headers()) for name in sources
+            await client.post(f"/webhooks/{name}", content=opened.body, headers=opened.headers(secret))
+            for name, secret in secrets.items()
         ]
     assert [response.json()["status"] for response in (*told, *again)] == ["stored", "stored", "duplicate", "duplicate"]
     await settle(database)

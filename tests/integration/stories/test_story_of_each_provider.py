@@ -45,6 +45,10 @@ HEAD, MERGED = "a" * 40, "b" * 40
 Instants = tuple[datetime | None, ...]
 
 
+TRUSTING = read_rules(RulesFile("rules.yaml", "trust_projects: {acme/app: ML}"), packaged_rules(), PROVIDERS)
+"""Rules with which commands in the repository `acme/app` apply to tickets of the project `ML`."""
+
+
 def instants(told: Experiment) -> Instants:
     """The instants of an experiment: idea, start, first signal, conclusion, sharing and shipping."""
     return (told.idea_at, told.started_at, told.first_signal_at, told.concluded_at, told.shared_at, told.shipped_at)
@@ -138,7 +142,7 @@ async def test_on_jira_moves_between_open_statuses_do_not_undo_a_conclusion_by_c
     said = pull.commented("/experiment conclude failed basic", at(4))
     ticket, reviewed = ticket.moved(IN_REVIEW, at(5))
     ticket, back = ticket.moved(TO_DO, at(6))
-    await deliver(database, created, started, pull.opened(), said, reviewed, back)
+    await deliver(database, created, started, pull.opened(), said, reviewed, back, rules=TRUSTING)
     told = await the_only(database, "jira:ML-12")
     assert (told.concluded_at, told.outcome, told.failure_category) == (at(4), Outcome.FAILED, FailureCategory.BASIC)
 
@@ -381,7 +385,7 @@ async def test_a_ticket_its_pull_request_and_its_runs_in_different_tools_are_one
     story += [failed, done, classified, shared]
     for seed in range(3):
         shuffled = random.Random(seed).sample(story, len(story))
-        await deliver(database, *shuffled)
+        await deliver(database, *shuffled, rules=TRUSTING)
         told = await the_only(database, "jira:ML-12")
         assert instants(told) == (
             at(2, "08:15:00"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from service.deliveries.delivery import Delivery
-from service.deliveries.observation import Mentioned, Nothing, Observation, Observed
+from service.deliveries.observation import Mentioned, Nothing, Observation, Observed, Outsider
 from service.deliveries.signatures import SignatureRefused
 from service.lifecycle.references import Ref
 from service.providers.buildkite import Buildkite
@@ -162,10 +162,11 @@ def test_the_finish_time_may_be_written_in_several_forms(when: str) -> None:
     assert {(one.at, one.at.tzinfo) for one in said} == {(FINISHED, UTC)}
 
 
-def test_the_owner_of_a_fork_is_removed_from_the_branch() -> None:
+def test_the_owner_of_a_fork_is_removed_from_the_branch_and_the_run_is_an_outsiders() -> None:
     assert observe(finished(branch="somebody:exp/cache", message="")) == [
         observed(branch="exp/cache"),
         mentioned("branch", "exp/cache"),
+        Outsider(COMMIT, FINISHED),
     ]
 
 

@@ -67,9 +67,9 @@ def obeyed(text: str, *, insider: bool | None, provider: str = "gitlab", trusted
         ("/experiment RISK Safe", [declared("risk", "safe")]),
         ("/experiment classify intelligent", [declared("failure_category", "intelligent")]),
         ("/experiment Classify BASIC", [declared("failure_category", "basic")]),
-        ("/experiment signal success", [Signalled(ITEM, at(3), "success")]),
-        ("/experiment signal failure", [Signalled(ITEM, at(3), "failure")]),
-        ("/experiment ship", [Shipped(ITEM, at(3))]),
+        ("/experiment signal success", [Signalled(ITEM, at(3), "success", commanded=True)]),
+        ("/experiment signal failure", [Signalled(ITEM, at(3), "failure", commanded=True)]),
+        ("/experiment ship", [Shipped(ITEM, at(3), commanded=True)]),
         ("/experiment exclude", [declared("excluded", "stated")]),
         (
             "/experiment propose",

@@ -1,0 +1,80 @@
+"""Trust: events on evidence that do not count for an experiment, because of the place or the author of the evidence.
+
+- A command counts for experiments of its own project, and of the projects that the rules name for it. The author of a
+  command may change the project in which the command is written, and need not have any right in another project.
+- The change of an outsider neither starts, signals nor ships an experiment until the change is merged. Anyone may open
+  a change in a public repository, and write that it closes an issue.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+
+from service.lifecycle.declarations import current_values
+from service.lifecycle.events import (
+    Concluded,
+    Declared,
+    LifecycleEvent,
+    Reopened,
+    Shipped,
+    Signalled,
+    Started,
+    Withdrawn,
+)
+from service.lifecycle.references import Ref, split_project
+
+OUTSIDE_PROJECT = (
+    "a command counts for experiments of its own project only; comment on the experiment itself, or name its project "
+    "in `trust_projects` of the rules file"
+)
+UNMERGED = "the change of an outsider neither starts, signals nor ships an experiment until it is merged"
+
+
+def is_command(event: LifecycleEvent) -> bool:
+    """Whether an event comes from a command in a comment. A command on evidence applies to the experiment."""
+    match event:
+        case Started() | Signalled() | Concluded() | Reopened() | Shipped():
+            return event.commanded
+        case Declared() | Withdrawn():
+            return event.channel == "comment"
+        case _:
+            return False
+
+
+def find_objection(event: LifecycleEvent, *, own: Collection[str], experiments: Collection[str], vouched: bool) -> str:
+    """Say why an event on evidence does not count for an experiment; empty if nothing speaks against it.
+
+    Args:
+        own: the projects of the evidence, under all of their names.
+        experiments: the projects of the experiment, under all of their names.
+        vouched: whether the evidence belongs to the experiment without the change of an outsider that is not merged.
+    """
+    if is_command(event):
+        return "" if set(own) & set(experiments) or _is_named(event, experiments) else OUTSIDE_PROJECT
+    return UNMERGED if not vouched and isinstance(event, Started | Signalled | Shipped) else ""
+
+
+def projects_of(names: Iterable[Ref]) -> frozenset[str]:
+    """The projects of a subject, given by all of its names. A commit belongs to no project, nor does a `key:`."""
+    split = map(split_project, names)
+    return frozenset(project for project, rest in split if rest)
+
+
+def is_outsiders(own: Iterable[LifecycleEvent]) -> bool:
+    """Whether a subject is the change of an outsider, and is not merged yet.
+
+    Args:
+        own: all events on the subject.
+    """
+    stated = [event for event in own if isinstance(event, Declared | Withdrawn) and event.field == "outsider"]
+    return bool(stated) and bool(current_values(stated, "outsider"))
+
+
+def _is_named(event: LifecycleEvent, projects: Iterable[str]) -> bool:
+    """Whether the rules name one of the projects for the command."""
+    patterns: tuple[str, ...] = getattr(event, "across", ())
+    names = [name for project in projects for name in (project, project.partition(":")[2])]
+    return any(_matches(pattern, name) for pattern in patterns for name in names)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.IGNORECASE) is not None
