@@ -116,8 +116,8 @@ def test_the_schema_has_every_provider() -> None:
     assert named["properties"].keys() == PROVIDERS.keys()
 
 
-_ELSEWHERE = {"ROLE"}
-"""Settings that the chart does not set as variables: it sets the role with a flag."""
+_ELSEWHERE = {"ROLE", "ALLOW_EXAMPLE_SECRETS"}
+"""Settings that the chart does not set as variables: it sets the role with a flag, and has no secrets of examples."""
 
 
 def test_the_values_cover_every_setting_of_the_service() -> None:
