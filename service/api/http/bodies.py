@@ -47,6 +47,7 @@ class BodyReader:
 
     def __init__(self, max_body: int, max_inflight: int) -> None:
         self._max_body = max_body
+        self._most = str(max_body)
         self._max_inflight = max_inflight
         self._inflight = 0
         # The keys are in the order in which the bodies began to arrive, so `_tick` can stop at the first recent body.
@@ -65,7 +66,8 @@ class BodyReader:
             ClientDisconnect: the client disconnected.
         """
         declared = headers.get("content-length", "")
-        self._check_length(declared)
+        if len(declared) >= len(self._most):
+            self._check_length(declared)
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("bodies must be read in a task")
@@ -76,7 +78,8 @@ class BodyReader:
             self._tick()
         try:
             await self._receive(body, receive)
-            _check_complete(body, declared)
+            if declared != str(body.size):
+                _check_complete(body, declared)
             return _joined(body.chunks)
         except BaseException as error:
             self._inflight -= body.size
@@ -91,9 +94,8 @@ class BodyReader:
     def _check_length(self, declared: str) -> None:
         """Refuse a body whose declared length exceeds the limit, without parsing a number of thousands of digits."""
         digits = declared.strip().lstrip("0")
-        most = str(self._max_body)
-        if digits.isdecimal() and (len(digits), digits) > (len(most), most):
-            raise BodyTooLarge(f"the body has {_shortened(digits)} bytes; the limit is {most}")
+        if digits.isdecimal() and (len(digits), digits) > (len(self._most), self._most):
+            raise BodyTooLarge(f"the body has {_shortened(digits)} bytes; the limit is {self._most}")
 
     async def _receive(self, body: _ArrivingBody, receive: Receive) -> None:
         more = True

@@ -28,7 +28,8 @@ CHUNK_BYTES = 64
 CHUNK_FRAME_BYTES = 12
 """The size of a chunk's frame without extensions: at most eight digits and two line ends."""
 
-_VERSIONS = frozenset({"1.1", "1.0"})
+VERSIONS = frozenset({"1.1", "1.0"})
+"""The supported versions of HTTP; the parser accepts others too."""
 _AUTHORITY = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -36,10 +37,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 _log = structlog.get_logger(__name__)
 
 
-def check_kind(method: bytes, version: str) -> None:
-    """Refuse versions of HTTP and methods that change what the connection speaks."""
-    if version not in _VERSIONS:
-        raise UnsupportedVersion
+def check_method(method: bytes) -> None:
+    """Refuse the method after which a connection no longer speaks HTTP."""
     if method == b"CONNECT":
         raise UnsupportedRequest("the service is no proxy: it does not support CONNECT")
 

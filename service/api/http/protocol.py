@@ -6,13 +6,14 @@ from typing import Any, cast
 
 import httptools
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from service.api.http import framing
 from service.api.http.connections import Connections
 from service.api.http.framing import MAX_HEAD_BYTES, MAX_HEADERS
-from service.api.http.problems import PROBLEMS, HeadTooLarge, HeadTooSlow, MalformedRequest
+from service.api.http.problems import PROBLEMS, HeadTooLarge, HeadTooSlow, MalformedRequest, UnsupportedVersion
 from service.api.http.transport import CoalescingTransport
 
 MAX_PIPELINED = 16
@@ -96,7 +97,6 @@ class HttpProtocol(HttpToolsProtocol):
         if self._refused:
             self._discard(data)
             return
-        self._unset_keepalive_if_required()
         self._reading = len(data)
         self._received += self._reading
         try:
@@ -142,7 +142,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._check_head()
         if self.parser.should_upgrade():
-            return  # `_ignore_upgrade` parses this head again
+            framing.check_method(self.parser.get_method())
+            return
         if not self.url.startswith(b"/"):
             self.url = framing.origin_form(self.url)
         super().on_headers_complete()
@@ -166,28 +167,38 @@ class HttpProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         if self._of_body is not None:
             self._of_body += len(body)
-        super().on_body(body)
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
-        if self.parser.should_upgrade():
-            return
-        super().on_message_complete()
+        if self._in_head:
+            return  # The parser ends a request to upgrade here; `_ignore_upgrade` parses it again.
         self._in_body = False
         self._received = 0
-        if self.cycle.response_complete:
+        cycle = self.cycle
+        if cycle.response_complete:
             self._connections.wait(self, IDLE_SECONDS)
-        elif not self.flow.write_paused:
+            return
+        cycle.more_body = False
+        cycle.message_event.set()
+        if not self.flow.write_paused:
             self._connections.stop_waiting(self)
 
     # The callback of an answer
 
     def on_response_complete(self) -> None:
-        answers_next = bool(self.pipeline)
-        super().on_response_complete()
+        """Answer the next request, or wait for it. Uvicorn would set a timer for each idle connection."""
         if self.transport.is_closing():
             self._connections.wait(self, REST_SECONDS)
-        elif answers_next:
             return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
         elif self._refusal is not None:
             self._send_refusal(self._refusal)
         elif self._in_head:
@@ -221,7 +232,8 @@ class HttpProtocol(HttpToolsProtocol):
     # Bounds
 
     def _check_head(self) -> None:
-        framing.check_kind(self.parser.get_method(), self.parser.get_http_version())
+        if self.parser.get_http_version() not in framing.VERSIONS:
+            raise UnsupportedVersion
         # A read that is larger than the limit may contain a part of the body or a previous request.
         if self._received > MAX_HEAD_BYTES or self._reading > MAX_HEAD_BYTES:
             framing.check_head_size(self.url, self.headers)
