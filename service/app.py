@@ -13,7 +13,6 @@ from uuid import uuid4
 import structlog
 from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
-from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 from service.api import (
@@ -26,17 +25,19 @@ from service.api import (
     receipts,
     scorecard,
     scrape,
+    sign_in,
     sources,
     webhooks,
 )
 from service.api.events import EventReceiver
 from service.api.health import Readiness
 from service.api.http import swagger
-from service.api.http.auth import TokenGuard
 from service.api.http.bodies import BodyReader
 from service.api.http.bypass import Bypass
+from service.api.http.head_requests import HeadMiddleware
 from service.api.http.openapi import TAGS, Addition, describe
 from service.api.http.problems import install_error_handlers
+from service.api.http.readable_json import ReadableJsonMiddleware
 from service.api.http.request_metrics import RequestMetricsMiddleware, templates
 from service.api.http.security_headers import SecurityHeadersMiddleware
 from service.api.parameters import describe_experiment_names
@@ -44,6 +45,7 @@ from service.api.refused_requests import RefusedRequests
 from service.api.scorecard import describe_scorecard
 from service.api.webhooks import WebhookEndpoint, describe_webhooks
 from service.deliveries.delivery import Source
+from service.guards import Guards, make_guards, metrics_are_open, reads_are_open
 from service.lifecycle.durations import format_duration
 from service.metrics.terms import DEFAULT_THRESHOLD, Terms, Window
 from service.pipeline.receive import DeliveryWriter
@@ -64,7 +66,6 @@ from service.telemetry import Telemetry
 _THRESHOLD = timedelta(days=14)
 
 _log = structlog.get_logger(__name__)
-_METRICS_TOKEN = "LOOPGAUGE_METRICS_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def utc_now() -> datetime:
@@ -141,10 +142,14 @@ def create_app(settings: Settings, rules: Rules, database: Database, clock: Call
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
         openapi_tags=TAGS,
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
     )
     install_error_handlers(app)
-    _add_public_routes(app, settings, parts)
+    guards = make_guards(settings, clock)
+    _add_public_routes(app, settings, parts, guards)
     app.add_middleware(SecurityHeadersMiddleware)
+    app.add_middleware(ReadableJsonMiddleware)
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(
         RequestMetricsMiddleware,
         requests=parts.telemetry.requests,
@@ -156,21 +161,28 @@ def create_app(settings: Settings, rules: Rules, database: Database, clock: Call
     if settings.role != "worker":
         bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes)
         sources = configured_sources(settings)
-        _add_manual_event_route(app, settings, parts, database, bodies, clock)
-        _add_read_routes(app, settings, parts, database, bodies, clock)
-        _add_cloud_event_route(app, settings, parts, bodies, sources, clock)
+        _add_manual_event_route(app, guards, parts, database, bodies, clock)
+        _add_read_routes(app, settings, parts, database, bodies, guards, clock)
+        _add_cloud_event_route(app, guards, parts, bodies, sources, clock)
         webhook_endpoint = WebhookEndpoint(
-            sources, bodies, parts.writer, parts.telemetry, parts.refused, clock, time.perf_counter
+            sources,
+            bodies,
+            parts.writer,
+            parts.telemetry,
+            parts.refused,
+            clock,
+            time.perf_counter,
+            settings.root_path,
         )
         additions = [describe_webhooks, describe_scorecard, describe_experiment_names]
     describe(
         app,
         webhooks.SECURITY_SCHEMES,
         additions,
-        reads_are_open=settings.listens_on_loopback and settings.api_tokens.read is None,
-        metrics_are_open=settings.metrics_token is None,
+        reads_are_open=reads_are_open(settings),
+        metrics_are_open=metrics_are_open(settings),
     )
-    return Bypass(app, webhooks.PREFIX, webhook_endpoint)
+    return Bypass(app, webhooks.PREFIX, webhook_endpoint, settings.root_path)
 
 
 def _make_parts(settings: Settings, rules: Rules, database: Database, clock: Callable[[], datetime]) -> _Parts:
@@ -251,51 +263,35 @@ def configured_sources(settings: Settings) -> Mapping[str, Source]:
     }
 
 
-def _add_public_routes(app: FastAPI, settings: Settings, parts: _Parts) -> None:
-    metrics_guard = _metrics_guard(settings)
-    read_guard = _read_guard(settings) if settings.role != "worker" else None
-    check, has_sources = parts.readiness.checks, bool(settings.sources)
-    app.include_router(home.build_router(check, app.version, metrics_guard, read_guard, has_sources=has_sources))
+def _add_public_routes(app: FastAPI, settings: Settings, parts: _Parts, guards: Guards) -> None:
+    has_reads, root_path = settings.role != "worker", settings.root_path
+    read, has_sources = guards.read if has_reads else None, bool(settings.sources)
+    check = parts.readiness.checks
+    app.include_router(
+        home.build_router(check, app.version, guards.metrics, read, has_sources=has_sources, root_path=root_path)
+    )
     app.include_router(swagger.build_router())
     app.include_router(health.build_router(parts.readiness, lambda: parts.writer.spools))
-    app.include_router(scrape.build_router(lambda: parts.worker.snapshot, parts.telemetry, metrics_guard))
-
-
-def _api_tokens(settings: Settings, *names: str) -> Mapping[str, SecretStr | None]:
-    """Tokens for the API by the variable that configures each."""
-    return {f"LOOPGAUGE_API_TOKENS__{name.upper()}": getattr(settings.api_tokens, name) for name in names}
-
-
-def _metrics_guard(settings: Settings) -> TokenGuard:
-    token = settings.metrics_token
-    others = _api_tokens(settings, "read", "write", "admin")
-    return TokenGuard({_METRICS_TOKEN: token}, _METRICS_TOKEN, public=token is None, others=others)
-
-
-def _read_guard(settings: Settings) -> TokenGuard:
-    return TokenGuard(
-        _api_tokens(settings, "read", "admin"),
-        "LOOPGAUGE_API_TOKENS__READ",
-        allow_loopback=settings.listens_on_loopback and settings.api_tokens.read is None,
-        others={**_api_tokens(settings, "write"), _METRICS_TOKEN: settings.metrics_token},
-    )
+    app.include_router(scrape.build_router(lambda: parts.worker.snapshot, parts.telemetry, guards.metrics))
+    if has_reads:
+        app.include_router(sign_in.build_router(guards.cookie, root_path))
 
 
 def _add_manual_event_route(
     app: FastAPI,
-    settings: Settings,
+    guards: Guards,
     parts: _Parts,
     database: Database,
     bodies: BodyReader,
     clock: Callable[[], datetime],
 ) -> None:
     receiver = manual_events.ManualEventReceiver(database, bodies, parts.writer, parts.telemetry, clock, uuid4)
-    app.include_router(manual_events.build_router(receiver, _write_guard(settings, "LOOPGAUGE_API_TOKENS__WRITE")))
+    app.include_router(manual_events.build_router(receiver, guards.manual_events))
 
 
 def _add_cloud_event_route(
     app: FastAPI,
-    settings: Settings,
+    guards: Guards,
     parts: _Parts,
     bodies: BodyReader,
     sources: Mapping[str, Source],
@@ -303,17 +299,8 @@ def _add_cloud_event_route(
 ) -> None:
     source = sources.get(receipts.SOURCE)
     signing = source if source is not None and source.provider.name == receipts.SOURCE else None
-    guard = _write_guard(settings, "LOOPGAUGE_API_TOKENS__WRITE or LOOPGAUGE_SOURCES__CLOUDEVENTS__SECRET")
-    receiver = EventReceiver(signing, guard, bodies, parts.writer, parts.telemetry, parts.refused, clock)
+    receiver = EventReceiver(signing, guards.cloud_events, bodies, parts.writer, parts.telemetry, parts.refused, clock)
     app.include_router(events.build_router(receiver))
-
-
-def _write_guard(settings: Settings, setting: str) -> TokenGuard:
-    return TokenGuard(
-        _api_tokens(settings, "write", "admin"),
-        setting,
-        others={**_api_tokens(settings, "read"), _METRICS_TOKEN: settings.metrics_token},
-    )
 
 
 def _add_read_routes(
@@ -322,6 +309,7 @@ def _add_read_routes(
     parts: _Parts,
     database: Database,
     bodies: BodyReader,
+    guards: Guards,
     clock: Callable[[], datetime],
 ) -> None:
     """Add the routes that read data.
@@ -329,14 +317,9 @@ def _add_read_routes(
     Call `_add_manual_event_route` first, so that `PUT /experiments/{experiment}/events` answers 405 with `Allow: POST`:
     this header comes from the first route whose path matches.
     """
-    read = _read_guard(settings)
-    admin = TokenGuard(
-        _api_tokens(settings, "admin"),
-        "LOOPGAUGE_API_TOKENS__ADMIN",
-        others={**_api_tokens(settings, "read", "write"), _METRICS_TOKEN: settings.metrics_token},
-    )
-    app.include_router(deliveries.build_router(database, bodies, read, admin))
+    app.include_router(deliveries.build_router(database, bodies, guards.read, guards.admin))
     configured = configured_sources(settings)
-    app.include_router(sources.build_router(database, configured, webhooks.PREFIX, read, clock, parts.refused.find))
-    app.include_router(experiments.build_router(database, read, parts.terms, parts.commanding, clock))
-    app.include_router(scorecard.build_router(parts.scorecards.compile_scorecard, read))
+    root_path, find_refused = settings.root_path, parts.refused.find
+    app.include_router(sources.build_router(database, configured, root_path, guards.read, clock, find_refused))
+    app.include_router(experiments.build_router(database, guards.read, parts.terms, parts.commanding, clock))
+    app.include_router(scorecard.build_router(parts.scorecards.compile_scorecard, guards.read))

@@ -13,6 +13,7 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Run it": {
         "demo": "Run the service with a simulated organisation.",
         "serve": "Run the service.",
+        "sign-in": "Print the link that signs a browser in.",
         "migrate": "Migrate the database's schema.",
         "check-config": "Check the settings and the rules file.",
     },

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
-from service.api import deliveries, experiments, manual_events, receipts, scorecard, sources, webhooks
+from service.api import deliveries, experiments, manual_events, receipts, scorecard, sources
 from service.api.http.auth import TokenGuard
 from service.api.http.bodies import BodyReader
 from service.api.http.problems import install_error_handlers
@@ -83,7 +83,7 @@ def _create_app(
     receiver = manual_events.ManualEventReceiver(database, bodies, writer, telemetry, clock, uuid4)
     app.include_router(manual_events.build_router(receiver, guard))
     app.include_router(deliveries.build_router(database, bodies, guard, guard))
-    app.include_router(sources.build_router(database, configured_sources(settings), webhooks.PREFIX, guard, clock))
+    app.include_router(sources.build_router(database, configured_sources(settings), settings.root_path, guard, clock))
     app.include_router(experiments.build_router(database, guard, terms, rules.commanding, clock))
     app.include_router(scorecard.build_router(_scorecard_compiler(database, terms, clock), guard))
     return app

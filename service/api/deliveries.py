@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from service.api.http.auth import Credentials, TokenGuard
 from service.api.http.bodies import BodyReader
+from service.api.http.encodings import refuse_encoded
 from service.api.http.problems import (
+    BodyEncoded,
     BodyTooLarge,
     BodyTooSlow,
     IncompleteBody,
@@ -92,6 +94,7 @@ _RETRY_OPENAPI: dict[str, Any] = {
 
 async def _read_retry_body(request: Request, bodies: BodyReader) -> RetryBody:
     """Read the body of a request. FastAPI would read a body of any size, and before it checks the token."""
+    refuse_encoded(request.headers)
     body = await bodies.read(request.headers, request.receive)
     try:
         return RetryBody.model_validate_json(body)
@@ -215,6 +218,7 @@ _RETRY_ALL_PROBLEMS = describe_problems(
     TokenNotConfigured,
     BodyTooSlow,
     IncompleteBody,
+    BodyEncoded,
     BodyTooLarge,
     InvalidCursor,
     Overloaded,

@@ -8,8 +8,10 @@ from fastapi import APIRouter, Request
 from service.api.cloudevents import OPENAPI
 from service.api.http.auth import Credentials, TokenGuard
 from service.api.http.bodies import BodyReader
+from service.api.http.encodings import refuse_encoded
 from service.api.http.problems import (
     PROBLEMS,
+    BodyEncoded,
     BodyTooLarge,
     BodyTooSlow,
     IncompleteBody,
@@ -21,19 +23,19 @@ from service.api.http.problems import (
 from service.api.receipts import SOURCE, ReceivedEvent, refusal_result
 from service.api.refused_requests import RefusedRequests
 from service.deliveries.delivery import Delivery, Source, UnreadableDelivery
-from service.deliveries.signatures import SignatureRefused
+from service.deliveries.signatures import SignatureRefused, is_signed
 from service.pipeline.receive import DeliveryWriter
 from service.providers import CLOUD_EVENTS
 from service.providers.cloudevents import CloudEvents, Envelope, InvalidEvent, NoCloudEvent
 from service.storage.errors import DatabaseUnavailable
 from service.telemetry import Telemetry
 
-_SIGNATURE = "webhook-signature"
 _PROBLEMS = describe_problems(
     UnreadableDelivery,
     SignatureRefused,
     TokenRefused,
     TokenNotConfigured,
+    BodyEncoded,
     BodyTooLarge,
     BodyTooSlow,
     IncompleteBody,
@@ -90,11 +92,12 @@ class EventReceiver:
             raise
 
     async def _store(self, request: Request, credentials: Credentials) -> list[ReceivedEvent]:
-        signing_source = self._source if _SIGNATURE in request.headers else None
+        signing_source = self._source if is_signed(request.headers) else None
         if signing_source is None or self._guard.accepts(credentials):
             self._guard.check(credentials)
             signing_source = None
         headers = dict(request.headers)
+        refuse_encoded(headers)
         body = await self._bodies.read(headers, request.receive)
         try:
             now = self._clock()

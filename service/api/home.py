@@ -22,6 +22,7 @@ _NO_SOURCE = (
     "No source is configured, so every webhook is refused. To connect GitHub, set LOOPGAUGE_SOURCES__GITHUB__SECRET "
     "to a secret, restart loopgauge, and enter the same secret in GitHub."
 )
+_SCORECARD = "/scorecard"
 _EXAMPLE: JsonDict = {
     "name": "loopgauge",
     "version": "1.0.0",
@@ -30,7 +31,7 @@ _EXAMPLE: JsonDict = {
     "hint": None,
     "links": [
         {
-            "path": "/scorecard",
+            "path": _SCORECARD,
             "about": "Answers to the four questions",
             "access": "token",
             "setting": "LOOPGAUGE_API_TOKENS__READ",
@@ -77,6 +78,7 @@ def build_router(
     read_guard: TokenGuard | None,
     *,
     has_sources: bool,
+    root_path: str = "",
 ) -> APIRouter:
     """Build the route of the home page.
 
@@ -84,12 +86,12 @@ def build_router(
         check: returns whether the service is ready, and the result of each check.
         read_guard: guards the routes that read data; None if this process has no such routes and receives no webhooks.
         has_sources: whether a source is configured.
+        root_path: the prefix under which a proxy serves the service; empty if there is none.
     """
     hint = None if has_sources or read_guard is None else _NO_SOURCE
     routes = APIRouter(tags=["home"])
     targets = list(_targets(metrics_guard, read_guard))
 
-    @routes.head("/", include_in_schema=False)
     @routes.get(
         "/",
         summary="Link to what this service offers",
@@ -105,9 +107,9 @@ def build_router(
     async def home(request: Request) -> Response:
         """Answers with a page if `Accept` prefers HTML, as browsers do, and with JSON otherwise."""
         ready, _ = await check()
-        links = [_link(target, request) for target in targets]
+        links = [_link(target, request, root_path) for target in targets]
         shown = Home(version=version, ready=ready, hint=hint, links=links)
-        response = _page(shown) if prefers_html(request) else JSONResponse(shown.model_dump())
+        response = _page(shown, root_path) if prefers_html(request) else JSONResponse(shown.model_dump())
         response.headers.update(VARY)
         return response
 
@@ -118,28 +120,32 @@ def _targets(metrics_guard: TokenGuard, read_guard: TokenGuard | None) -> Iterat
     yield _Target("/docs", "The API, with examples")
     yield _Target("/metrics", "The metrics, for Prometheus", metrics_guard)
     if read_guard is not None:
-        yield _Target("/scorecard", "Answers to the four questions", read_guard)
+        yield _Target(_SCORECARD, "Answers to the four questions", read_guard)
         yield _Target("/experiments", "The experiments, newest first", read_guard)
         yield _Target("/sources", "The sources, and what each of them sent", read_guard)
         yield _Target("/deliveries", "The deliveries of your tools, each with its status and the reason", read_guard)
     yield _Target("/readyz", "The readiness check")
 
 
-def _link(target: _Target, request: Request) -> Link:
+def _link(target: _Target, request: Request, root_path: str) -> Link:
     access = target.guard.access(request) if target.guard else "open"
     setting = target.guard.setting if target.guard and access != "open" else None
-    return Link(path=target.path, about=target.about, access=access, setting=setting)
+    return Link(path=f"{root_path}{target.path}", about=target.about, access=access, setting=setting)
 
 
-def _page(home: Home) -> Response:
+def _page(home: Home, root_path: str) -> Response:
+    # Without a configured prefix, relative links also work behind a proxy that adds one.
+    base = f"{root_path}/" if root_path else ""
     status = (
         "Ready: loopgauge can store deliveries."
         if home.ready
-        else 'Not ready: <a href="readyz">the readiness check</a> gives the reason.'
+        else f'Not ready: <a href="{base}readyz">the readiness check</a> gives the reason.'
     )
     hint = f"<p>{escape(home.hint)}</p>\n" if home.hint else ""
-    links = "\n".join(map(_entry, home.links))
-    tokens = _TOKENS if any(link.access == "token" for link in home.links) else ""
+    links = "\n".join(_entry(link, root_path, base) for link in home.links)
+    locked = [link.path for link in home.links if link.access == "token"]
+    sign_in = _SIGN_IN if f"{root_path}{_SCORECARD}" in locked else ""
+    tokens = _TOKENS.format(base=base, sign_in=sign_in) if locked else ""
     return page(
         "loopgauge",
         f'<p>{escape(home.about)}</p>\n<p class="status">{status}</p>\n{hint}<dl>\n{links}\n</dl>\n{tokens}'
@@ -148,15 +154,15 @@ def _page(home: Home) -> Response:
 
 
 _TOKENS = (
-    '<p>A browser sends no token. Open <a href="docs">the API</a> and press <em>Authorize</em> to enter one, '
-    "or send it as a header:</p>\n"
+    '<p>{sign_in}In <a href="{base}docs">the API</a>, press <em>Authorize</em> to enter a token. Programs send it as '
+    "a header:</p>\n"
     "<pre>curl --header 'Authorization: Bearer &lt;token&gt;' &lt;address&gt;</pre>\n"
 )
+_SIGN_IN = "To sign this browser in, open the link that <code>loopgauge sign-in</code> prints where the service runs. "
 
 
-def _entry(link: Link) -> str:
-    # Relative links also work behind a proxy that adds a prefix to the paths.
-    name = escape(link.path.removeprefix("/"))
+def _entry(link: Link, root_path: str, base: str) -> str:
+    name = escape(link.path.removeprefix(root_path).removeprefix("/"))
     setting = f"<code>{escape(link.setting or '')}</code>"
     match link.access:
         case "open":
@@ -165,4 +171,4 @@ def _entry(link: Link) -> str:
             note = f" Needs the token of {setting}."
         case "closed":
             note = f" Closed until {setting} is set."
-    return f'<dt><a href="{name}">/{name}</a></dt>\n<dd>{escape(link.about)}.{note}</dd>'
+    return f'<dt><a href="{base}{name}">{escape(link.path)}</a></dt>\n<dd>{escape(link.about)}.{note}</dd>'

@@ -12,8 +12,10 @@ from pydantic_core import ErrorDetails
 
 from service.api.http.auth import TokenGuard
 from service.api.http.bodies import BodyReader
+from service.api.http.encodings import refuse_encoded
 from service.api.http.problems import (
     PROBLEMS,
+    BodyEncoded,
     BodyTooLarge,
     BodyTooSlow,
     IncompleteBody,
@@ -146,6 +148,7 @@ class ManualEventReceiver:
             RequestValidationError: the body is not a `ManualEventBody`.
             Exception: one of the errors in `PROBLEMS`; nothing was stored.
         """
+        refuse_encoded(request.headers)
         body = await self._bodies.read(request.headers, request.receive)
         try:
             event = _parse(body, key or str(self._new_id()))
@@ -214,6 +217,7 @@ _PROBLEMS = describe_problems(
     TokenNotConfigured,
     UnknownSubject,
     TooManyRelatives,
+    BodyEncoded,
     BodyTooSlow,
     IncompleteBody,
     BodyTooLarge,

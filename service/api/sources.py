@@ -15,12 +15,13 @@ from service.queries.sources import read_activity
 from service.storage.database import Database
 
 _EVENTS = "/events"
+_WEBHOOKS = "/webhooks/"
 
 
 def build_router(
     database: Database,
     sources: Mapping[str, Source],
-    webhooks: str,
+    root_path: str,
     read_guard: TokenGuard,
     clock: Callable[[], datetime],
     find_refused: FindRefused = lambda _: None,
@@ -29,12 +30,12 @@ def build_router(
 
     Args:
         sources: the configured sources by name.
-        webhooks: the path of a source's webhooks, without the name of the source.
+        root_path: the prefix under which a proxy serves the service; empty if there is none.
         clock: returns the current time, UTC.
         find_refused: finds the requests to a source that this process refused.
     """
     routes = APIRouter(tags=["deliveries"], dependencies=[Depends(read_guard)], route_class=StrictRoute)
-    paths = {SOURCE: _EVENTS} | {name: f"{webhooks}{name}" for name in sources}
+    paths = {SOURCE: f"{root_path}{_EVENTS}"} | {name: f"{root_path}{_WEBHOOKS}{name}" for name in sources}
 
     @routes.get("/sources", summary="List the sources, and what each of them sent")
     async def list_sources() -> SourcesAnswer:

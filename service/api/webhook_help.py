@@ -82,7 +82,7 @@ class Address:
     Attributes:
         source: the name of its source.
         provider: the name of the source's provider; None if the source is not configured.
-        nearest: the configured source that is probably meant; empty if none is near.
+        nearest: the path of the configured source that is probably meant; empty if none is near.
     """
 
     source: str
@@ -100,7 +100,7 @@ class Address:
 
     def hint(self) -> str:
         """The question for the source that is probably meant, followed by a space; empty if none is near."""
-        return f"did you mean /webhooks/{self.nearest}? If not, " if self.nearest else ""
+        return f"did you mean {self.nearest}? If not, " if self.nearest else ""
 
 
 def answer_visit(request: Request, address: Address) -> Response:
@@ -119,7 +119,7 @@ def answer_visit(request: Request, address: Address) -> Response:
 def _unknown(address: Address, *, as_page: bool) -> Response:
     if not as_page:
         return problem_for(address.unknown())
-    hint = f"Did you mean /webhooks/{address.nearest}? If not, set" if address.nearest else "Set"
+    hint = f"Did you mean {address.nearest}? If not, set" if address.nearest else "Set"
     message = f"No source {address.source} is configured. {hint} {address.setting}, and restart loopgauge."
     return _page(WebhookHelp(source=address.source, message=message), HTTPStatus.NOT_FOUND)
 

@@ -15,10 +15,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.http.bodies import BodyReader
+from service.api.http.encodings import HEADER as CODING
+from service.api.http.encodings import refuse_encoded
 from service.api.http.openapi import Document
 from service.api.http.problems import (
     CLIENT_CLOSED_REQUEST,
     PROBLEMS,
+    BodyEncoded,
     BodyTooLarge,
     BodyTooSlow,
     IncompleteBody,
@@ -82,6 +85,7 @@ _ANSWER = {
 _PROBLEMS = describe_problems(
     SignatureRefused,
     UnknownSource,
+    BodyEncoded,
     BodyTooLarge,
     BodyTooSlow,
     IncompleteBody,
@@ -135,6 +139,7 @@ class WebhookEndpoint:
         refused: records the requests with a wrong signature.
         clock: returns the current time, UTC.
         stopwatch: a monotonic clock, in seconds.
+        root_path: the prefix under which a proxy serves the endpoint; empty if there is none.
     """
 
     def __init__(
@@ -146,11 +151,12 @@ class WebhookEndpoint:
         refused: RefusedRequests,
         clock: Callable[[], datetime],
         stopwatch: Callable[[], float],
+        root_path: str = "",
     ) -> None:
         self._sources = sources
         # The keys are bytes, because ASGI passes the names of headers as bytes.
         self._read_headers = {
-            name: {key.encode(): key for key in (*source.read_headers, "content-length")}
+            name: {key.encode(): key for key in (*source.read_headers, "content-length", CODING)}
             for name, source in sources.items()
         }
         self._bodies = bodies
@@ -159,6 +165,7 @@ class WebhookEndpoint:
         self._refused = refused
         self._clock = clock
         self._stopwatch = stopwatch
+        self._prefix = f"{root_path}{PREFIX}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = self._stopwatch()
@@ -177,7 +184,7 @@ class WebhookEndpoint:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer a request, and return the status of the answer."""
-        name = source_name(scope["path"].removeprefix(PREFIX).removesuffix("/"))
+        name = source_name(scope["path"].removeprefix(PREFIX))
         if scope["method"] != "POST":
             return await _send(await self._answer_other_method(Request(scope), name), scope, receive, send)
         try:
@@ -206,7 +213,9 @@ class WebhookEndpoint:
 
     def _address(self, name: str) -> Address:
         source = self._sources.get(name)
-        return Address(name, source.provider.name if source else None, "" if source else suggest(name, self._sources))
+        nearest = "" if source else suggest(name, self._sources)
+        provider = source.provider.name if source else None
+        return Address(name, provider, f"{self._prefix}{nearest}" if nearest else "")
 
     async def _accept(self, name: str, scope: Scope, receive: Receive) -> tuple[Delivery, Stored]:
         source = self._sources.get(name)
@@ -214,6 +223,8 @@ class WebhookEndpoint:
             raise self._address(name).unknown()
         provider, read = source.provider, self._read_headers[name]
         headers = {read[key]: value.decode("latin-1") for key, value in scope["headers"] if key in read}
+        if CODING in headers:
+            refuse_encoded(headers)
         body = await self._bodies.read(headers, receive)
         try:
             received_at = self._clock()

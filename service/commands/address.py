@@ -77,7 +77,7 @@ def run_with_client(address: Address, work: "Callable[[Client], Awaitable[None]]
         settings = require_settings()
         opened = open_local(settings, require_rules(settings))
     else:
-        opened = open_remote(address.url, address.token)
+        opened = open_remote(address.url, address.token or _local_token(address.url))
 
     async def work_with_client() -> None:
         async with opened as client:
@@ -117,6 +117,21 @@ def _check_url(_context: click.Context, _option: click.Parameter, given: str | N
         # Errors show the address.
         raise click.BadParameter("expected an address without a user and a password; give a token with --token")
     return written.rstrip("/")
+
+
+def _local_token(url: str) -> str:
+    """The read token of a service on this machine that has the settings of this process; empty if there is none.
+
+    No other machine gets this token.
+    """
+    from service.settings import ReadTokenUnavailable, find_read_token, inspect_settings, names_loopback
+
+    settings = inspect_settings().settings if names_loopback(urlsplit(url).hostname or "") else None
+    try:
+        return (settings and find_read_token(settings)) or ""
+    except ReadTokenUnavailable:
+        # The service may need no token. If it does, its refusal says so.
+        return ""
 
 
 def _in_dotenv(variable: str) -> str:

@@ -140,8 +140,18 @@ def _warnings(settings: "Settings") -> Iterator[str]:
     tokens = settings.api_tokens
     for path in example_secrets(settings):
         yield f"{variable_of(path)} has the value of an example; set a secret of your own"
-    if not settings.listens_on_loopback and not (tokens.read or tokens.admin):
+    if settings.open_reads and not tokens.read and not settings.listens_on_loopback:
+        yield (
+            f"the service listens on {settings.host} with LOOPGAUGE_OPEN_READS: everyone who reaches it may read; "
+            "set LOOPGAUGE_API_TOKENS__READ"
+        )
+    elif not settings.listens_on_loopback and not (tokens.read or tokens.admin):
         yield (
             f"the service listens on {settings.host} without a read token, so the API refuses reads; "
             "set LOOPGAUGE_API_TOKENS__READ"
+        )
+    if not settings.listens_on_loopback and not settings.metrics_token and not settings.open_metrics:
+        yield (
+            f"the service listens on {settings.host} without a metrics token, so /metrics refuses every scrape; "
+            "set LOOPGAUGE_METRICS_TOKEN, or LOOPGAUGE_OPEN_METRICS=true if only Prometheus can reach the service"
         )

@@ -139,8 +139,9 @@ class Client:
             home = msgspec.json.decode(response.content, type=_Home)
         except (httpx.HTTPError, msgspec.DecodeError):
             return False
-        paths = {link.path for link in home.links}
-        return "/metrics" in paths and paths.isdisjoint(("/experiments", "/scorecard"))
+        # The path of a link begins with the prefix of the proxy.
+        names = {link.path.rpartition("/")[2] for link in home.links}
+        return "metrics" in names and names.isdisjoint(("experiments", "scorecard"))
 
     def _refusal(self, response: httpx.Response, right: Right) -> str:
         """The answer that is not the expected document in one line, with the remedy.
@@ -176,7 +177,8 @@ class Client:
         match response.status_code:
             case HTTPStatus.UNAUTHORIZED:
                 tokens = "admin token" if right == "admin" else f"{right} token or the admin token"
-                return f"give the {tokens} of {self._url} in {TOKEN_VARIABLE}"
+                made = "; loopgauge sign-in --token prints its read token" if right == "read" else ""
+                return f"give the {tokens} of {self._url} in {TOKEN_VARIABLE}{made}"
             case HTTPStatus.FORBIDDEN:
                 return f"this is a setting of the service at {self._url}"
             case HTTPStatus.UNPROCESSABLE_ENTITY if "expected one of" in response.text and "query." in response.text:

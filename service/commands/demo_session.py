@@ -155,6 +155,8 @@ def demo_settings(directory: Path, port: int) -> Settings:
         data_dir=directory,
         port=port,
         sources={source: {"secret": secrets.token_urlsafe(_SECRET_BYTES)} for source in SOURCES},
+        # The data is made up, so everyone on this machine may read it.
+        open_reads=True,
         thresholds=THRESHOLDS,
         snapshot_interval=timedelta(seconds=2),
         log_level="warning",

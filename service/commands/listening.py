@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import click
 import structlog
 
-from service.settings import Settings
+from service.commands.sign_in import bracketed, browsable, sign_in_link
+from service.guards import metrics_are_open
+from service.settings import ReadTokenUnavailable, Settings, provide_read_token
 
 _log = structlog.get_logger(__name__)
 
-# A browser cannot open these addresses, which stand for all addresses of the machine.
-_OPENED_INSTEAD = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
 _CLOUDEVENTS = "cloudevents"
 
 
@@ -36,11 +36,10 @@ class Address:
 
 def addresses(settings: Settings, host: str, port: int) -> Iterator[Address]:
     """Yield the addresses of a service that listens on a host and port, as a browser on this machine opens them."""
-    url = f"http://{bracketed(_OPENED_INSTEAD.get(host, host))}:{port}"
-    metrics_token = "LOOPGAUGE_METRICS_TOKEN" if settings.metrics_token else None
+    url = f"http://{browsable(host)}:{port}{settings.root_path}"
     yield Address(f"{url}/", "links to what loopgauge offers")
     yield Address(f"{url}/docs", "the API, with examples")
-    yield Address(f"{url}/metrics", "the metrics, for Prometheus", metrics_token)
+    yield _metrics(settings, url)
     if settings.role == "worker":
         return
     yield _scorecard(settings, url)
@@ -49,9 +48,10 @@ def addresses(settings: Settings, host: str, port: int) -> Iterator[Address]:
         yield Address(f"{url}{path}", f"receives the webhooks of the source {name}")
 
 
-def bracketed(host: str) -> str:
-    """A host as URLs have it: an IPv6 address is in brackets."""
-    return f"[{host}]" if ":" in host else host
+def _metrics(settings: Settings, url: str) -> Address:
+    token = None if metrics_are_open(settings) else "LOOPGAUGE_METRICS_TOKEN"
+    closed = token is not None and settings.metrics_token is None
+    return Address(f"{url}/metrics", "the metrics, for Prometheus", token, closed=closed)
 
 
 def _scorecard(settings: Settings, url: str) -> Address:
@@ -59,7 +59,7 @@ def _scorecard(settings: Settings, url: str) -> Address:
     about = "answers to the four questions"
     if tokens.read is not None:
         return Address(f"{url}/scorecard", about, "LOOPGAUGE_API_TOKENS__READ")
-    if settings.listens_on_loopback:
+    if settings.open_reads:
         return Address(f"{url}/scorecard", about)
     if tokens.admin is not None:
         return Address(f"{url}/scorecard", about, "LOOPGAUGE_API_TOKENS__ADMIN")
@@ -79,8 +79,25 @@ def _need(address: Address) -> str:
     return f"; closed until {address.token} is set" if address.closed else f"; needs the token of {address.token}"
 
 
-def announce(settings: Settings, listening: socket.socket) -> None:
-    """Print the addresses of the service on a terminal, and log them elsewhere."""
+def take_read_token(settings: Settings) -> tuple[Settings, bool]:
+    """Give the service the read token in its data directory, if it uses it. Without this token, reads stay closed.
+
+    Returns:
+        the settings, and whether the token is new.
+    """
+    try:
+        return provide_read_token(settings)
+    except ReadTokenUnavailable as error:
+        _log.warning(f"reads are closed: {error}")
+        return settings, False
+
+
+def announce(settings: Settings, listening: socket.socket, *, is_new: bool = False) -> None:
+    """Print the addresses of the service on a terminal, and log them elsewhere.
+
+    Args:
+        is_new: whether the read token is new. Only then, the link that signs a browser in is printed, which has it.
+    """
     host, port = listening.getsockname()[:2]
     listed = list(addresses(settings, host, port))
     if sys.stderr.isatty() and logging.getLogger().isEnabledFor(logging.INFO):
@@ -89,8 +106,30 @@ def announce(settings: Settings, listening: socket.socket) -> None:
         told = [{"url": address.url, "token": address.token} for address in listed]
         url = f"http://{bracketed(host)}:{port}"
         _log.info("listening", url=url, role=settings.role, sources=sorted(settings.sources), addresses=told)
+    if settings.api_tokens.read is not None and settings.role != "worker":
+        _tell_how_to_sign_in(sign_in_link(listed[0].url, settings.api_tokens.read) if is_new else "")
+    _warn(settings)
+
+
+def _tell_how_to_sign_in(link: str) -> None:
+    """Print how to sign a browser in: with the link itself only if the token in it is new."""
+    if not sys.stderr.isatty():
+        if link:
+            _log.info("open the link to sign a browser in; later, `loopgauge sign-in` prints it", link=link)
+    elif link:
+        click.echo(f"To sign a browser in, open {link}\nLater, `loopgauge sign-in` prints this link.", err=True)
+    else:
+        click.echo("To sign a browser in, open the link that `loopgauge sign-in` prints.", err=True)
+
+
+def _warn(settings: Settings) -> None:
     if not settings.sources and settings.role != "worker":
         _log.warning(
             "no source is configured: every webhook is refused; "
             "set LOOPGAUGE_SOURCES__GITHUB__SECRET, or the variable of another tool as docs/sources describes"
+        )
+    if not metrics_are_open(settings) and settings.metrics_token is None:
+        _log.warning(
+            "/metrics refuses every scrape: set LOOPGAUGE_METRICS_TOKEN, or LOOPGAUGE_OPEN_METRICS=true if only "
+            "Prometheus can reach the service"
         )

@@ -13,8 +13,11 @@ _UNIX_TIME = re.compile(r"[0-9]{1,11}")
 _BASIC = "basic "
 _SIGNING_KEY = b"whsec_"
 
-STANDARD_HEADERS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature"})
-"""The headers that authenticate a delivery under the Standard Webhooks specification."""
+_PREFIXES = ("webhook", "svix")
+STANDARD_HEADERS = frozenset(f"{prefix}-{name}" for prefix in _PREFIXES for name in ("id", "timestamp", "signature"))
+"""The headers that authenticate a delivery under the Standard Webhooks specification. Svix, which wrote the
+specification, and the tools that send through Svix give the same headers its own prefix.
+"""
 
 TOLERANCE = timedelta(minutes=5)
 """The largest allowed difference between a signed time and now.
@@ -41,7 +44,9 @@ def header_scheme(header: str, description: str) -> SecurityScheme:
 
 
 STANDARD_WEBHOOKS: Mapping[str, SecurityScheme] = {
-    "StandardWebhooks": header_scheme("webhook-signature", "A signature as standardwebhooks.com specifies.")
+    "StandardWebhooks": header_scheme(
+        "webhook-signature", "A signature as standardwebhooks.com specifies. `svix-signature` is accepted too."
+    )
 }
 
 
@@ -102,6 +107,8 @@ def check_basic(headers: Mapping[str, str], secrets: Iterable[bytes]) -> None:
 def check_standard_webhooks(headers: Mapping[str, str], body: bytes, secrets: Iterable[bytes], now: datetime) -> None:
     """Check a signature of the Standard Webhooks specification 1.0: HMAC-SHA256 over id, time and body.
 
+    The three headers begin with `webhook-` or with `svix-`. If a request has both signatures, the first counts.
+
     A secret is `whsec_` followed by the key in base64. A secret without this prefix is the key itself, in base64 or as
     plain text.
 
@@ -109,17 +116,23 @@ def check_standard_webhooks(headers: Mapping[str, str], body: bytes, secrets: It
         SignatureRefused: the signature is missing or malformed, its time is too far from now, or it was made with none
             of the secrets.
     """
-    message, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not message or not headers.get("webhook-signature"):
-        raise SignatureRefused("headers webhook-id, webhook-timestamp and webhook-signature are required")
-    check_time(stamp, now, "header webhook-timestamp")
-    claimed = [_base64(part[3:]) for part in headers["webhook-signature"].split(" ") if part.startswith("v1,")]
+    prefix = next((each for each in _PREFIXES if headers.get(f"{each}-signature")), _PREFIXES[0])
+    message, stamp, signatures = (headers.get(f"{prefix}-{name}", "") for name in ("id", "timestamp", "signature"))
+    if not message or not signatures:
+        raise SignatureRefused(f"headers {prefix}-id, {prefix}-timestamp and {prefix}-signature are required")
+    check_time(stamp, now, f"header {prefix}-timestamp")
+    claimed = [_base64(part[3:]) for part in signatures.split(" ") if part.startswith("v1,")]
     if not claimed:
-        raise SignatureRefused("header webhook-signature holds no signature of version v1")
+        raise SignatureRefused(f"header {prefix}-signature holds no signature of version v1")
     signed = b".".join((message.encode("latin-1", "replace"), stamp.encode(), body))
     expected = [hmac.digest(key, signed, "sha256") for secret in secrets for key in _signing_keys(secret)]
     if not _any([hmac.compare_digest(signature, digest) for signature in claimed if signature for digest in expected]):
         raise SignatureRefused("the signature does not match the id, the time, the body and the source's secret")
+
+
+def is_signed(headers: Mapping[str, str]) -> bool:
+    """Whether a request claims to be signed as the Standard Webhooks specification says."""
+    return any(f"{prefix}-signature" in headers for prefix in _PREFIXES)
 
 
 def is_signing_key(secret: bytes) -> bool:

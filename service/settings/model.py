@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +33,14 @@ from service.storage.connection_url import InvalidUrl, read_url
 Role = Literal["all", "api", "worker"]
 
 
+_ROOT_PATH = re.compile("(/[A-Za-z0-9._~-]+)+")
+# Below such a prefix, the service could not tell the prefix from the path.
+_OWN_PATHS = frozenset(
+    {"deliveries", "docs", "events", "experiments", "livez", "metrics", "openapi.json", "readyz", "scorecard"}
+    | {"sign-in", "sources", "webhooks"}
+)
+
+
 def _split_commas(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
@@ -54,6 +63,16 @@ def _reject_blank_token(token: SecretStr) -> SecretStr:
     if not token.get_secret_value().strip():
         raise ValueError("expected a token, such as the output of: openssl rand -hex 32")
     return token
+
+
+def _check_root_path(path: str) -> str:
+    """A path prefix without its trailing slash."""
+    prefix = path.rstrip("/")
+    if prefix and not _ROOT_PATH.fullmatch(prefix):
+        raise ValueError("expected a path such as /loopgauge")
+    if prefix.split("/")[1:2] and prefix.split("/")[1] in _OWN_PATHS:
+        raise ValueError(f"expected a prefix that is not a path of the service itself, such as /loopgauge{prefix}")
+    return prefix
 
 
 _Token = Annotated[SecretStr, AfterValidator(_reject_blank_token)]
@@ -93,6 +112,8 @@ class Settings(BaseSettings):
     api_tokens: ApiTokens = ApiTokens()
     metrics_token: _Token | None = None
     allow_example_secrets: bool = False
+    open_reads: bool = False
+    open_metrics: bool = False
     max_body_bytes: Annotated[int, Field(ge=1)] = 26_214_400
     max_inflight_bytes: Annotated[int, Field(ge=1)] = 268_435_456
     windows: Annotated[tuple[Duration, ...], NoDecode, BeforeValidator(_split_commas), Field(min_length=1)] = (
@@ -113,6 +134,7 @@ class Settings(BaseSettings):
     # With an empty host, the service would listen on every address.
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    root_path: Annotated[str, AfterValidator(_check_root_path)] = ""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_to_lower)] = "info"
 
     @classmethod
@@ -164,10 +186,22 @@ class Settings(BaseSettings):
     @property
     def listens_on_loopback(self) -> bool:
         """Whether the service listens on a loopback address only."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return names_loopback(self.host)
+
+    @property
+    def makes_read_token(self) -> bool:
+        """Whether the service uses the read token in its data directory, and makes this token at its first start."""
+        return (
+            self.role != "worker" and self.listens_on_loopback and self.api_tokens.read is None and not self.open_reads
+        )
+
+
+def names_loopback(host: str) -> bool:
+    """Whether a host is a loopback address, or the name `localhost`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 _EXAMPLE = "change-me"

@@ -32,9 +32,13 @@ Samples = dict[tuple[str, ...], float]
 
 
 def settings(**given: Any) -> Settings:
-    """Settings with one GitHub source and the role `api`, which does no background work."""
+    """Settings with one GitHub source and the role `api`, which does no background work.
+
+    Reads are open, unless the settings name a host.
+    """
     sources = {"github": {"secret": SECRET, "previous_secret": "the one before"}}
-    return Settings.model_validate({"sources": sources, "role": "api", "spool": False, **given})
+    defaults = {"sources": sources, "role": "api", "spool": False, "open_reads": "host" not in given}
+    return Settings.model_validate({**defaults, **given})
 
 
 @asynccontextmanager

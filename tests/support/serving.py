@@ -34,10 +34,16 @@ def opened(number: int = 45) -> GitHubRequest:
 class Service:
     """A running `loopgauge serve`."""
 
-    def __init__(self, process: subprocess.Popen[str], log: IO[str], url: str) -> None:
+    def __init__(self, process: subprocess.Popen[str], log: IO[str], url: str, data_dir: Path) -> None:
         self.process = process
         self.url = url
         self._log = log
+        self._token_file = data_dir / "read-token"
+
+    @property
+    def token(self) -> str:
+        """The read token in the data directory; empty if the service made none."""
+        return self._token_file.read_text().strip() if self._token_file.exists() else ""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -46,8 +52,9 @@ class Service:
         return host, int(port)
 
     def get(self, path: str) -> httpx.Response:
-        """Request a path."""
-        return httpx.get(self.url + path, timeout=PATIENCE_SECONDS)
+        """Request a path, with the read token in the data directory."""
+        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
+        return httpx.get(self.url + path, headers=headers, timeout=PATIENCE_SECONDS)
 
     def post(self, request: GitHubRequest) -> httpx.Response:
         """Post a GitHub delivery."""
@@ -88,16 +95,18 @@ def serving(database_url: str | None, directory: Path, **variables: str) -> Iter
     database = {"DATABASE_URL": database_url} if database_url else {}
     # Do not use the default data directory: it may belong to a real service on this machine.
     defaults = {"SOURCES__GITHUB__SECRET": SECRET, "DATA_DIR": str(directory / "data")}
+    settings = {**defaults, **database, **variables}
     path = directory / f"log-{time.monotonic_ns()}"
     with path.open("w") as written, path.open() as read:
         process = subprocess.Popen(
             [*COMMAND, "serve", "--port", "0"],
-            env=environment(**{**defaults, **database, **variables}),
+            env=environment(**settings),
             stderr=written,
             text=True,
         )
         try:
-            yield Service(process, read, wait_for(lambda: _listening(read, process)))
+            url = wait_for(lambda: _listening(read, process))
+            yield Service(process, read, url, Path(settings["DATA_DIR"]))
         finally:
             process.kill()
             process.wait()

@@ -380,6 +380,16 @@ def test_values_of_one_source_may_come_from_several_origins(monkeypatch: pytest.
     assert settings.thresholds == {"a": timedelta(days=1), "b": timedelta(days=2)}
 
 
+def test_a_root_path_is_a_prefix_that_is_no_path_of_the_service() -> None:
+    assert [read_settings(root_path=path).root_path for path in ("", "/", "/a", "/a/b/", "/docs-of/a")] == [
+        *["", ""],
+        *["/a", "/a/b", "/docs-of/a"],
+    ]
+    for wrong in ("a", "//a", "/a//b", "/a b", "/a?b", "/ü", "https://a.example.com/b", "/webhooks", "/docs/x"):
+        with pytest.raises(InvalidSetting, match=r"LOOPGAUGE_ROOT_PATH: expected a (path|prefix)"):
+            read_settings(root_path=wrong)
+
+
 @pytest.mark.parametrize(
     ("host", "loopback"),
     [

@@ -68,7 +68,7 @@ values.schema.json rejects those that the chart always sets, and the check below
 {{- range $name, $value := omit . "host" "windows" "thresholds" }}
 - name: LOOPGAUGE_{{ snakecase $name | upper }}
   {{- /* Helm parses numbers as floats, and would print large numbers with an exponent. */}}
-  value: {{ ternary $value ($value | int64) (kindIs "string" $value) | quote }}
+  value: {{ ternary $value ($value | int64) (or (kindIs "string" $value) (kindIs "bool" $value)) | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from starlette.requests import HTTPConnection
 
 from service.api.http.problems import TokenNotConfigured, TokenRefused
+from service.api.http.sign_in_cookie import SignInCookie
 
 
 class BearerScheme(HTTPBearer):
@@ -29,6 +30,9 @@ class BearerScheme(HTTPBearer):
 
 BEARER = "HTTPBearer"
 """The name that the OpenAPI document gives to the security scheme for bearer tokens."""
+
+# nginx adds none of these headers by default, but speaks HTTP/1.0 to the service.
+_FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 
 _bearer = BearerScheme(
     scheme_name=BEARER,
@@ -48,8 +52,10 @@ class TokenGuard:
         setting: the environment variable that configures a token; named in the answer if no token is configured.
         public: whether to let every request pass.
         allow_loopback: whether to let requests pass if their Host header names the loopback interface. Requests of a
-            DNS rebinding attack do not pass, because their Host header names the attacker's domain. Requests through a
-            reverse proxy do not pass either, if the proxy keeps the Host header.
+            DNS rebinding attack do not pass, because their Host header names the attacker's domain. Requests that show
+            that a reverse proxy forwarded them do not pass either.
+        cookie: the cookie that allows requests that read; None if no cookie does.
+        remedy: how else to get access, for the answer to a request without a token.
         others: the tokens of this service that allow other requests, by variable, so that a refusal can tell a caller
             who sends one of them from a caller who sends a wrong token.
     """
@@ -61,6 +67,8 @@ class TokenGuard:
         *,
         public: bool = False,
         allow_loopback: bool = False,
+        cookie: SignInCookie | None = None,
+        remedy: str = "",
         others: Mapping[str, SecretStr | None] = MappingProxyType({}),
     ) -> None:
         self._digests = _digests(tokens)
@@ -68,6 +76,8 @@ class TokenGuard:
         self.setting = setting
         self._public = public
         self._allow_loopback = allow_loopback
+        self._cookie = cookie
+        self._remedy = remedy
 
     def accepts(self, credentials: HTTPAuthorizationCredentials | None) -> bool:
         """Whether the credentials contain one of the tokens."""
@@ -90,7 +100,9 @@ class TokenGuard:
         return "token" if self._digests else "closed"
 
     def _needs_no_token(self, request: HTTPConnection) -> bool:
-        return self._public or (self._allow_loopback and _names_loopback(request.headers.get("host", "")))
+        if self._public or (self._allow_loopback and _is_local(request)):
+            return True
+        return self._cookie is not None and self._cookie.accepts(request)
 
     def check(self, credentials: HTTPAuthorizationCredentials | None) -> None:
         """Refuse credentials that contain none of the tokens.
@@ -102,9 +114,11 @@ class TokenGuard:
         if self.accepts(credentials):
             return
         if not self._digests:
-            exception = "; until then only requests to localhost are answered" if self._allow_loopback else ""
+            exception = "; until then only direct requests to localhost are answered" if self._allow_loopback else ""
             raise TokenNotConfigured(f"set {self.setting} to allow this request{exception}")
-        raise TokenRefused(f"{self._refusal(credentials)}; send the token in {' or '.join(self._digests)}")
+        raise TokenRefused(
+            f"{self._refusal(credentials)}; send the token in {' or '.join(self._digests)}{self._remedy}"
+        )
 
     def _refusal(self, credentials: HTTPAuthorizationCredentials | None) -> str:
         if credentials is None:
@@ -128,6 +142,17 @@ def _matching(credentials: HTTPAuthorizationCredentials | None, digests: Mapping
 
 def _digest(token: bytes) -> bytes:
     return sha256(token).digest()
+
+
+def _is_local(request: HTTPConnection) -> bool:
+    """Whether a request names the loopback interface, and nothing in it shows that a proxy forwarded it.
+
+    A proxy on this machine that neither keeps the Host header nor adds a header of its own, and speaks HTTP/1.1, shows
+    nothing: the service cannot tell its requests from those of local clients.
+    """
+    if request.scope.get("http_version") == "1.0" or any(name in request.headers for name in _FORWARDED):
+        return False
+    return _names_loopback(request.headers.get("host", ""))
 
 
 def _names_loopback(host: str) -> bool:

@@ -43,6 +43,10 @@ class BodyTooSlow(Exception):
     """The body did not arrive in time."""
 
 
+class BodyEncoded(Exception):
+    """The body is compressed, or encoded in another way; send it as it is, without Content-Encoding."""
+
+
 class Overloaded(Exception):
     """The bodies that are being received are together larger than LOOPGAUGE_MAX_INFLIGHT_BYTES."""
 
@@ -199,6 +203,9 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     UnsupportedVersion: ProblemType(
         HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "unsupported-version", "The version of HTTP is not supported"
     ),
+    BodyEncoded: ProblemType(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "body-encoded", "The body is encoded", {"accept-encoding": "identity"}
+    ),
     Overloaded: ProblemType(
         HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", "The service is receiving too much data", _RETRY_SOON
     ),
@@ -317,7 +324,16 @@ async def answer_http_exception(request: Request, error: HTTPException) -> JSONR
     status = HTTPStatus(error.status_code)
     phrase = status.phrase
     detail = f"{request.method} {request.url.path}: {phrase}" if error.detail == phrase else error.detail
-    return ProblemType(status, phrase.lower().replace(" ", "-"), phrase, error.headers or {}).response(detail)
+    headers = dict(error.headers or {})
+    allowed = headers.pop("Allow", headers.pop("allow", ""))
+    if allowed:
+        headers["allow"] = ", ".join(_with_head(allowed.split(", ")))
+    return ProblemType(status, phrase.lower().replace(" ", "-"), phrase, headers).response(detail)
+
+
+def _with_head(methods: Sequence[str]) -> list[str]:
+    """The methods of a route and HEAD, if GET is among them."""
+    return sorted({*methods, "HEAD"} if "GET" in methods else methods)
 
 
 async def _answer_validation_error(_: Request, error: RequestValidationError) -> JSONResponse:

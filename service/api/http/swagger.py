@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
+
+from service.api.http.paths import climb
 
 # Allow images from data URLs, because the style sheet embeds its images as data URLs.
 _POLICY = (
@@ -21,18 +23,18 @@ _PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>loopgauge</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="docs/swagger-ui.css">
+<link rel="stylesheet" href="{climb}docs/swagger-ui.css">
 </head>
 <body>
 <div id="swagger-ui"></div>
-<script src="docs/swagger-ui-bundle.js"></script>
-<script src="docs/start.js"></script>
+<script src="{climb}docs/swagger-ui-bundle.js"></script>
+<script src="{climb}docs/start.js"></script>
 </body>
 </html>
 """
 # Serve this script as a separate file, because the content security policy forbids inline scripts.
 _START = """SwaggerUIBundle({
-  url: "openapi.json",
+  url: new URL("../openapi.json", document.currentScript.src).href,
   dom_id: "#swagger-ui",
   deepLinking: true,
   presets: [SwaggerUIBundle.presets.apis],
@@ -48,9 +50,9 @@ def build_router() -> APIRouter:
     """Build the routes of the Swagger UI page and its files."""
     routes = APIRouter(include_in_schema=False)
 
-    @routes.api_route("/docs", methods=["GET", "HEAD"])
-    async def docs() -> HTMLResponse:
-        return HTMLResponse(_PAGE, headers={"content-security-policy": _POLICY})
+    @routes.get("/docs")
+    async def docs(request: Request) -> HTMLResponse:
+        return HTMLResponse(_PAGE.format(climb=climb(request)), headers={"content-security-policy": _POLICY})
 
     @routes.get("/docs/start.js")
     async def start() -> Response:

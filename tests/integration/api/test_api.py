@@ -161,7 +161,8 @@ async def test_a_refused_token_is_answered_with_the_token_to_send(
         refused = await client.get("/deliveries", headers=bearer(token) if token else {})
     assert is_problem(refused, 401, "token-refused")
     remedy = "send the token in LOOPGAUGE_API_TOKENS__READ or LOOPGAUGE_API_TOKENS__ADMIN"
-    assert refused.json()["detail"] == f"{reason}; {remedy}"
+    in_browsers = "in a browser, open the link that loopgauge sign-in prints"
+    assert refused.json()["detail"] == f"{reason}; {remedy}; {in_browsers}"
 
 
 @pytest.mark.parametrize("headers", [{}, bearer("wrong"), {"authorization": "Basic eDp5"}])
@@ -307,6 +308,7 @@ async def test_the_openapi_document_has_every_endpoint_and_no_secret(database: D
         "/metrics",
         "/readyz",
         "/scorecard",
+        "/sign-in",
         "/sources",
         "/webhooks/{source}",
     }

@@ -120,10 +120,11 @@ async def test_a_link_without_a_configured_token_is_closed(database: Database) -
         links = await _links(client)
         page = (await client.get("/", headers=BROWSER)).text
         refused = {path: (await client.get(path)).status_code for path in links}
-    assert {path: link["setting"] for path, link in links.items() if link["access"] == "closed"} == dict.fromkeys(
-        _READS, _READ
-    )
-    assert {path for path, status in refused.items() if status == 403} == set(_READS)
+    assert {path: link["setting"] for path, link in links.items() if link["access"] == "closed"} == {
+        **dict.fromkeys(_READS, _READ),
+        "/metrics": "LOOPGAUGE_METRICS_TOKEN",
+    }
+    assert {path for path, status in refused.items() if status == 403} == {"/metrics", *_READS}
     assert page.count(f"Closed until <code>{_READ}</code> is set") == 4
     assert "<pre>" not in page
 
@@ -131,7 +132,7 @@ async def test_a_link_without_a_configured_token_is_closed(database: Database) -
 async def test_on_loopback_the_links_are_closed_to_a_request_for_another_host(database: Database) -> None:
     async with api(database) as client:
         links = await _links(client, host="loopgauge.example.com")
-    assert {path for path, link in links.items() if link["access"] == "closed"} == set(_READS)
+    assert {path for path, link in links.items() if link["access"] == "closed"} == {"/metrics", *_READS}
 
 
 @pytest.mark.parametrize(("role", "hints"), [("all", True), ("api", True), ("worker", False)])

@@ -117,7 +117,7 @@ def test_the_schema_has_every_provider() -> None:
 
 
 _ELSEWHERE = {"ROLE", "ALLOW_EXAMPLE_SECRETS"}
-"""Settings that the chart does not set as variables: it sets the role with a flag, and has no secrets of examples."""
+"""Settings that the chart does not set as variables: it sets the role with a flag, and no pod needs example secrets."""
 
 
 def test_the_values_cover_every_setting_of_the_service() -> None:
@@ -127,7 +127,8 @@ def test_the_values_cover_every_setting_of_the_service() -> None:
 
 
 def test_the_chart_and_the_service_have_the_same_defaults() -> None:
-    own = {"data_dir", "host", "database_url"}
+    # Prometheus scrapes the pods over the network of the cluster.
+    own = {"data_dir", "host", "database_url", "open_metrics"}
     [api] = of_kind(minimal(), "Deployment", "api")
     given = {
         name.removeprefix(PREFIX).lower(): value
@@ -136,4 +137,5 @@ def test_the_chart_and_the_service_have_the_same_defaults() -> None:
     }
     assert given.keys() >= {"windows", "min_sample", "max_inflight_bytes"}
     settings = given_alone(**given)
+    assert settings.open_metrics
     assert settings.model_dump(exclude=own) == given_alone().model_dump(exclude=own)

@@ -78,6 +78,7 @@ def _check_service(image: Stage, url: str, user: str, number: int) -> None:
     variables = {
         "LOOPGAUGE_DATABASE_URL": url,
         "LOOPGAUGE_PORT": port,
+        "LOOPGAUGE_OPEN_METRICS": "true",
         "LOOPGAUGE_SOURCES__GITHUB__SECRET": SECRET,
     }
     with _serving(image, user, variables) as process:

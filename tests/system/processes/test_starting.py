@@ -65,9 +65,10 @@ def _shown_on_a_terminal(expected: str, **settings: str) -> Iterator[str]:
 
 def test_a_terminal_shows_addresses_that_answer(database_url: str, tmp_path: Path) -> None:
     jira = {"SOURCES__JIRA_CLOUD__PROVIDER": "jira", "SOURCES__JIRA_CLOUD__SECRET": "x"}
-    with _shown_on_a_terminal("source jira_cloud", DATABASE_URL=database_url, DATA_DIR=str(tmp_path), **jira) as shown:
+    with _shown_on_a_terminal("prints this link", DATABASE_URL=database_url, DATA_DIR=str(tmp_path), **jira) as shown:
         urls = re.findall(r"  (http://\S+)  ", shown)
-        statuses = {url: _status(url) for url in urls}
+        [token] = re.findall(r"open http://\S+/sign-in\?token=(\S+)", shown)
+        statuses = {url: _status(url, token) for url in urls}
     assert [url.split("/", 3)[3] for url in urls] == ["", "docs", "metrics", "scorecard", "webhooks/jira-cloud"]
     assert set(statuses.values()) == {200}
 

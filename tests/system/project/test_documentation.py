@@ -34,6 +34,7 @@ class _Shell:
     directory: Path
     address: str
     database_url: str
+    data_dir: Path
 
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
         state = self.directory / ".state"
@@ -42,7 +43,10 @@ class _Shell:
         return subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", before + after + script.replace(_DOCUMENTED, self.address)],
             cwd=self.directory,
-            env={**environment(DATABASE_URL=self.database_url, **_TOKENS), "PATH": self._path()},
+            env={
+                **environment(DATABASE_URL=self.database_url, DATA_DIR=str(self.data_dir), **_TOKENS),
+                "PATH": self._path(),
+            },
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,
@@ -58,7 +62,9 @@ def test_the_commands_of_a_page_work_and_print_what_the_page_shows(
     page: Path, database_url: str, tmp_path: Path
 ) -> None:
     with serving(database_url, tmp_path, **_SECRETS, **_TOKENS) as service:
-        shell = _Shell(_checkout(tmp_path / "checkout"), service.url.removeprefix("http://"), database_url)
+        shell = _Shell(
+            _checkout(tmp_path / "checkout"), service.url.removeprefix("http://"), database_url, tmp_path / "data"
+        )
         for known in ("a delivery", "a failure"):
             assert shell.run(example(known)).returncode == 0
         wait_for(lambda: service.get("/deliveries").text.count('"counted"') == 2)

@@ -138,7 +138,18 @@ def test_a_valid_configuration_is_printed_as_a_table_with_the_number_of_rules(tm
             {"SOURCES__GITHUB__SECRET": "s3cret", "API_TOKENS__READ": "change-me-to-read"},
             "LOOPGAUGE_API_TOKENS__READ has the value of an example",
         ),
-        ({"SOURCES__GITHUB__SECRET": "s3cret", "HOST": "0.0.0.0"}, "listens on 0.0.0.0 without a read token"),
+        (
+            {"SOURCES__GITHUB__SECRET": "s3cret", "HOST": "0.0.0.0", "OPEN_METRICS": "true"},
+            "listens on 0.0.0.0 without a read token",
+        ),
+        (
+            {"SOURCES__GITHUB__SECRET": "s3cret", "HOST": "0.0.0.0", "API_TOKENS__READ": "r3ad"},
+            "listens on 0.0.0.0 without a metrics token, so /metrics refuses every scrape",
+        ),
+        (
+            {"SOURCES__GITHUB__SECRET": "s3cret", "HOST": "::", "OPEN_METRICS": "true", "OPEN_READS": "true"},
+            "listens on :: with LOOPGAUGE_OPEN_READS: everyone who reaches it may read",
+        ),
     ],
 )
 def test_settings_that_are_probably_not_intended_are_warnings(variables: dict[str, str], warning: str) -> None:

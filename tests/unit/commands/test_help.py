@@ -12,7 +12,7 @@ from tests.support.paths import REPOSITORY
 from tests.support.serving import UNREACHABLE
 
 # `serve` and `demo` run until they are stopped and print no result, and `export-history` prints OpenMetrics.
-_WITHOUT_JSON = {"serve", "demo", "export-history"}
+_WITHOUT_JSON = {"serve", "sign-in", "demo", "export-history"}
 _DELIVERY = "00000000-0000-0000-0000-000000000001"
 
 

@@ -48,9 +48,9 @@ def test_the_first_line_says_where_the_service_listens() -> None:
     assert describe("::", 8080, _listed("::")).startswith("loopgauge listens on [::]:8080.\n  http://[::1]:8080/ ")
 
 
-def test_the_scorecard_is_open_on_loopback_unless_a_token_is_set() -> None:
-    assert _scorecard() == ""
-    assert _scorecard(api_tokens={"read": "x"}) == "; needs the token of LOOPGAUGE_API_TOKENS__READ"
+def test_the_scorecard_is_open_if_reads_are_open_unless_a_token_is_set() -> None:
+    assert _scorecard(open_reads=True) == ""
+    assert _scorecard(api_tokens={"read": "x"}, open_reads=True) == "; needs the token of LOOPGAUGE_API_TOKENS__READ"
 
 
 def test_elsewhere_the_scorecard_needs_a_token() -> None:
@@ -63,6 +63,22 @@ def test_elsewhere_the_scorecard_needs_a_token() -> None:
 def test_metrics_name_their_token() -> None:
     tokens = {address.url: address.token for address in _listed(metrics_token="x")}
     assert tokens[f"{_BASE}/metrics"] == "LOOPGAUGE_METRICS_TOKEN"
+
+
+def test_elsewhere_metrics_are_closed_until_they_are_opened_or_have_a_token() -> None:
+    for given, expected in (
+        ({}, ("LOOPGAUGE_METRICS_TOKEN", True)),
+        ({"open_metrics": True}, (None, False)),
+        ({"open_metrics": True, "metrics_token": "x"}, ("LOOPGAUGE_METRICS_TOKEN", False)),
+    ):
+        [metrics] = [address for address in _listed("0.0.0.0", **given) if address.url.endswith("/metrics")]
+        assert (metrics.token, metrics.closed) == expected
+
+
+def test_the_addresses_have_the_prefix_of_the_proxy() -> None:
+    urls = [address.url for address in _listed(root_path="/loopgauge/", sources={"github": {"secret": "x"}})]
+    assert urls[0] == f"{_BASE}/loopgauge/"
+    assert urls[-1] == f"{_BASE}/loopgauge/webhooks/github"
 
 
 def test_a_worker_receives_no_webhooks_and_has_no_scorecard() -> None:

@@ -143,6 +143,31 @@ def test_a_signature_that_the_standard_webhooks_library_makes_is_accepted() -> N
     verify(signed())
 
 
+def _svix(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.replace("webhook-", "svix-"): value for name, value in headers.items()}
+
+
+def test_the_headers_of_svix_are_those_of_standard_webhooks_under_other_names() -> None:
+    verify(_svix(signed()))
+    verify({**signed(), **_svix(signed(key=OLD_KEY))})
+    assert _svix(signed()).keys() <= CLOUD_EVENTS.proof_headers
+
+
+def test_headers_of_svix_are_checked_as_strictly() -> None:
+    for wrong, reason in (
+        (_svix(signed(key=OLD_KEY)), "does not match"),
+        (_svix(signed(when=NOW - timedelta(minutes=6))), "header svix-timestamp is more than 5 minutes"),
+        ({**_svix(signed()), "svix-id": ""}, "headers svix-id, svix-timestamp and svix-signature are required"),
+        ({**signed(key=OLD_KEY), **_svix(signed())}, "does not match"),
+        (
+            {"svix-signature": signed()["webhook-signature"], **signed(message_id=""), "webhook-signature": ""},
+            "svix-id",
+        ),
+    ):
+        with pytest.raises(SignatureRefused, match=reason):
+            verify(wrong)
+
+
 def test_one_right_signature_among_several_is_enough() -> None:
     both = signed(key=OLD_KEY)["webhook-signature"] + " v1a,b3RoZXI= " + signed()["webhook-signature"]
     verify({**signed(), "webhook-signature": both})

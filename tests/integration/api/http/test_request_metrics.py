@@ -153,7 +153,7 @@ async def test_a_webhook_sender_that_disconnects_is_recorded_as_499(database: Da
     app = create_app(settings(), RULES, database, lambda: at(2))
     async with (
         app.lifespan(),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
     ):
         await _go_away_from(app)
         assert await _timed(client) == {("POST", "/webhooks/{source}", "499"): 1}

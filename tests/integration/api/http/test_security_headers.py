@@ -15,7 +15,8 @@ TOKENS = {"read": "r3ad-t0ken", "write": "wr1te-t0ken", "admin": "adm1n-t0ken"}
 _REQUEST = Issue(created_at=at(2)).opened()
 _UNKNOWN = "00000000-0000-0000-0000-000000000001"
 # These paths show no single delivery or experiment, so by default they need no token.
-_OPEN = {"/", "/livez", "/readyz", "/metrics", f"/webhooks/{_UNKNOWN}"}
+_OPEN = {"/", "/livez", "/readyz", f"/webhooks/{_UNKNOWN}"}
+_WITHOUT_READ_TOKEN = {*_OPEN, "/metrics", "/sign-in"}
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -41,7 +42,7 @@ async def test_every_operation_is_described_in_full(database: Database) -> None:
         assert operation["summary"], path
         assert operation["description"], path
         assert set(operation["tags"]) <= known, path
-        public = {("/", "get"), ("/livez", "get"), ("/readyz", "get"), ("/webhooks/{source}", "get")}
+        public = {(public, "get") for public in ("/", "/livez", "/readyz", "/sign-in", "/webhooks/{source}")}
         assert (path, method) in public or operation["security"], path
         assert {name for one in operation.get("security", ()) for name in one} <= set(schemes), path
         if {"HTTPBearer": []} in operation.get("security", ()):
@@ -58,7 +59,7 @@ async def test_every_operation_is_described_in_full(database: Database) -> None:
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
-async def test_a_service_that_other_machines_can_reach_requires_a_token_except_for_probes_and_metrics(
+async def test_a_service_that_other_machines_can_reach_requires_a_token_except_for_probes(
     database: Database,
 ) -> None:
     async with api(database, host="0.0.0.0") as client:
@@ -78,13 +79,37 @@ async def test_a_service_on_loopback_requires_a_token_if_the_host_header_is_not_
             refused = await client.get(path, headers={"host": host})
             assert is_problem(refused, 403, "token-not-configured")
         for here in ("localhost:8080", "127.0.0.1", "127.0.0.2:80", "[::1]:8080"):
-            assert (await client.get("/deliveries", headers={"host": here})).status_code == 200
+            for path in ("/deliveries", "/metrics"):
+                assert (await client.get(path, headers={"host": here})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header", ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"]
+)
+async def test_a_request_that_a_proxy_forwarded_needs_a_token_although_it_names_the_loopback_interface(
+    database: Database, header: str
+) -> None:
+    async with api(database) as client:
+        for path in ("/deliveries", "/metrics"):
+            refused = await client.get(path, headers={"host": "127.0.0.1:8080", header: "x"})
+            assert is_problem(refused, 403, "token-not-configured")
+
+
+async def test_open_reads_and_metrics_need_no_token_from_other_machines_but_a_token_that_is_set_stays_required(
+    database: Database,
+) -> None:
+    opened: dict[str, Any] = {"host": "0.0.0.0", "open_reads": True, "open_metrics": True}
+    async with api(database, **opened) as client:
+        answers = [await client.get(path, headers={"host": "x.example.com"}) for path in ("/deliveries", "/metrics")]
+        assert [answer.status_code for answer in answers] == [200, 200]
+    async with api(database, **opened, api_tokens=TOKENS, metrics_token="m") as client:
+        assert [(await client.get(path)).status_code for path in ("/deliveries", "/metrics")] == [401, 401]
 
 
 async def test_each_token_opens_its_endpoints_and_the_admin_token_opens_all(database: Database) -> None:
     async with api(database, api_tokens=TOKENS) as client:
         for token in TOKENS.values():
-            for path in set(await _paths(client, "get")) - _OPEN:
+            for path in set(await _paths(client, "get")) - _WITHOUT_READ_TOKEN:
                 status = (await client.get(path, headers=bearer(token))).status_code
                 assert (status == 401) == (token == TOKENS["write"]), (path, token, status)
         event = {"specversion": "1.0", "id": "1", "source": "/x", "type": "other"}
@@ -179,7 +204,6 @@ async def test_the_documentation_page_loads_nothing_from_other_hosts(database: D
         "/docs/../settings.py",
         "/docs/..%2F..%2Fsettings.py",
         "http://127.0.0.1//example.com/",
-        "/deliveries/",
         "/%00",
     ],
 )
