@@ -19,10 +19,10 @@ Stage = Literal[
 STAGE_NAMES: Mapping[Stage, str] = {
     "idea_to_answer": "idea to answer",
     "idea_to_start": "idea to start",
-    "start_to_signal": "start to first signal",
-    "signal_to_answer": "first signal to answer",
+    "start_to_signal": "start to first result",
+    "signal_to_answer": "first result to answer",
     "answer_to_shared": "answer to shared",
-    "signal_to_shipped": "first signal to shipped",
+    "signal_to_shipped": "first result to shipped",
 }
 """The name of each stage in dashboards and messages."""
 Reason = Literal["future", "negative_duration"]

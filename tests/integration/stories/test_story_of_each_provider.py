@@ -50,7 +50,7 @@ TRUSTING = read_rules(RulesFile("rules.yaml", "trust_projects: {acme/app: ML}"),
 
 
 def instants(told: Experiment) -> Instants:
-    """The instants of an experiment: idea, start, first signal, conclusion, sharing and shipping."""
+    """The instants of an experiment: idea, start, first result, conclusion, sharing and shipping."""
     return (told.idea_at, told.started_at, told.first_signal_at, told.concluded_at, told.shared_at, told.shipped_at)
 
 

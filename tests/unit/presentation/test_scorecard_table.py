@@ -138,7 +138,7 @@ def test_a_group_of_values_has_one_line_if_little_is_known() -> None:
 
 def test_missing_values_beside_known_ones_share_one_line() -> None:
     assert line(table(example(), 100), "not known yet") == (
-        "not known yet answer to shared, first signal to shipped: fewer than 5 experiments"
+        "not known yet answer to shared, first result to shipped: fewer than 5 experiments"
     )
 
 
