@@ -36,8 +36,8 @@ TESTS ?= tests
 unit: $(VENV)/dev.done ## run the unit tests in seconds, without PostgreSQL, and with a fifth of Hypothesis's examples
 	@$(PYTEST) --quiet --dist worksteal --numprocesses auto --maxprocesses 4 --hypothesis-profile quick tests/unit
 
-test: $(VENV)/dev.done ## run all tests; TESTS=tests/integration runs a part, POSTGRESQL=/usr/lib/postgresql/16/bin uses the PostgreSQL programs of that directory
-	@$(PYTEST) --dist load --maxschedchunk 1 --numprocesses 5 $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL)) $(TESTS)
+test: $(VENV)/dev.done ## run all tests; TESTS=tests/integration runs a part, POSTGRESQL=/usr/lib/postgresql/16/bin uses the PostgreSQL programs of that directory, PGBOUNCER=transaction puts PgBouncer in between
+	@$(PYTEST) --dist load --maxschedchunk 1 --numprocesses 5 $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL)) $(if $(PGBOUNCER),--pgbouncer=$(PGBOUNCER)) $(TESTS)
 
 lint: $(VENV)/dev.done ## check formatting, lint, types, import contracts and prose
 	@$(BIN)/ruff format --check --quiet

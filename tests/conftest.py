@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import get_args
 
 import asyncpg
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import settings
 
 from service.storage.database import Database
 from tests.support.guardian import TEMPLATE, Run, server_url
+from tests.support.pgbouncer import Mode, pooling
 from tests.support.postgresql import oldest
 
 _DIRECTORY = "PYTEST_RUN_DIRECTORY"
@@ -25,15 +27,22 @@ _TIERS = [Path(__file__).parent / tier for tier in ("system", "integration", "un
 _run = pytest.StashKey[Run]()
 _temporary = pytest.StashKey[Path]()
 _numbers = count(1)
+# Some tests hold several transactions at once.
+_POOLED_SESSIONS = 20
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add an option that runs the suite on an installed PostgreSQL."""
+    """Add options that run the suite on an installed PostgreSQL, and behind PgBouncer."""
     parser.addoption(
         "--postgresql",
         type=Path,
         metavar="DIRECTORY",
         help="use the PostgreSQL in this directory, such as /usr/lib/postgresql/16/bin, instead of the embedded one",
+    )
+    parser.addoption(
+        "--pgbouncer",
+        choices=get_args(Mode),
+        help="connect to PostgreSQL through PgBouncer in this mode, in tests that use a migrated database",
     )
 
 
@@ -106,10 +115,15 @@ async def empty_database_url(postgresql: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def database_url(postgresql: str) -> AsyncIterator[str]:
+async def database_url(request: pytest.FixtureRequest, postgresql: str) -> AsyncIterator[str]:
     """The URL of a fresh migrated database."""
+    mode: Mode | None = request.config.getoption("--pgbouncer")
     async for url in _fresh(postgresql, TEMPLATE):
-        yield url
+        if mode is None:
+            yield url
+        else:
+            with pooling(url, mode, _POOLED_SESSIONS) as pooler:
+                yield pooler.url
 
 
 async def _fresh(server: str, template: str) -> AsyncIterator[str]:

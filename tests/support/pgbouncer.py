@@ -19,8 +19,9 @@ Mode = Literal["session", "transaction"]
 
 _PROGRAM = Path("/usr/sbin/pgbouncer")
 _SOCKET = ".s.PGSQL.5432"
-# Few sessions of PostgreSQL for many clients: consecutive transactions of a client get different sessions.
-_SESSIONS = {"session": 40, "transaction": 3}
+FEW = 3
+"""Few sessions of PostgreSQL for many clients: consecutive transactions of a client get different sessions."""
+_MANY = 40
 
 
 class PgBouncer:
@@ -28,10 +29,11 @@ class PgBouncer:
 
     Args:
         url: the URL of a PostgreSQL that listens on a Unix socket.
+        sessions: how many sessions of PostgreSQL the clients share.
         directory: the directory of PgBouncer's socket and log; its path must be short.
     """
 
-    def __init__(self, url: str, mode: Mode, directory: Path) -> None:
+    def __init__(self, url: str, mode: Mode, sessions: int, directory: Path) -> None:
         [host] = parse_qs(urlsplit(url).query)["host"]
         self.url = f"{url.partition('?')[0]}?host={quote(str(directory))}"
         self._directory = directory
@@ -50,7 +52,7 @@ class PgBouncer:
             unix_socket_dir = {directory}
             auth_type = any
             pool_mode = {mode}
-            default_pool_size = {_SESSIONS[mode]}
+            default_pool_size = {sessions}
             max_client_conn = 500
             server_login_retry = 1
             query_wait_timeout = 30
@@ -87,15 +89,20 @@ class PgBouncer:
 
 
 @contextmanager
-def pooling(url: str, mode: Mode) -> Iterator[PgBouncer]:
-    """Run PgBouncer until the context ends. If it is missing, skip the test, or fail it in continuous integration."""
+def pooling(url: str, mode: Mode, sessions: int | None = None) -> Iterator[PgBouncer]:
+    """Run PgBouncer until the context ends. If it is missing, skip the test, or fail it in continuous integration.
+
+    Args:
+        sessions: how many sessions of PostgreSQL the clients share. By default there is one for each client in session
+            mode, and few in transaction mode.
+    """
     if not _PROGRAM.exists():
         missing = f"PgBouncer is not at {_PROGRAM}; it comes with the package pgbouncer"
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
     directory = Path(tempfile.mkdtemp(prefix="loopgauge-pgbouncer-"))
-    pooler = PgBouncer(url, mode, directory)
+    pooler = PgBouncer(url, mode, sessions or (FEW if mode == "transaction" else _MANY), directory)
     try:
         pooler.start()
         yield pooler

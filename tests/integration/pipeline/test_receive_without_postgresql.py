@@ -178,8 +178,10 @@ async def test_after_an_outage_spooled_deliveries_move_once_and_oldest_first_whi
 
 
 async def test_a_delivery_whose_answer_was_lost_is_stored_once(
-    line: Line, far: Database, database: Database, spool: Spool
+    request: pytest.FixtureRequest, line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
+    if request.config.getoption("--pgbouncer"):
+        pytest.skip("behind a pooler, the commit is a message of its own, which follows the lost answer")
     async with _receiving(far, spool, patience=_SOME_PATIENCE) as receiver:
         # The proxy forwards the request with the delivery's headers, so PostgreSQL stores the delivery, but the proxy
         # forwards no answer from then on.

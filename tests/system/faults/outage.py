@@ -14,6 +14,7 @@ import httpx
 from sqlalchemy import text
 
 from service.storage.embedded import EmbeddedServer
+from tests.support.pgbouncer import Mode, PgBouncer, pooling
 from tests.support.waiting import PATIENCE_SECONDS
 from tests.system.faults.fleet import Fleet, Member, Postgres
 from tests.system.faults.load import Offered, copies, dribbling, ideas, offer
@@ -36,12 +37,32 @@ class Cluster:
     def __init__(self, directory: Path) -> None:
         self._server = EmbeddedServer(directory)
         self._postgres = Postgres(directory)
+        self._pooler: PgBouncer | None = None
         self._server.start()
         self.url = self._server.url
 
     def close(self) -> None:
         self._server.release()
         self._postgres.kill_all()
+
+    @contextmanager
+    def behind(self, mode: Mode | None) -> Iterator[str]:
+        """Yield the URL for the service: through PgBouncer in this mode, or without a pooler if there is no mode."""
+        if mode is None:
+            yield self.url
+            return
+        with pooling(self.url, mode) as self._pooler:
+            yield self._pooler.url
+
+    @contextmanager
+    def pooler_killed(self) -> Iterator[None]:
+        """Kill PgBouncer: connections break, and new ones are refused."""
+        assert self._pooler is not None
+        self._pooler.kill()
+        try:
+            yield
+        finally:
+            self._pooler.start()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -79,7 +100,13 @@ class Outage:
 
 
 def outage(
-    directory: Path, away: Away, seconds: float, rate: float, patience: float, answer_seconds: float = 10.0
+    directory: Path,
+    away: Away,
+    seconds: float,
+    rate: float,
+    patience: float,
+    answer_seconds: float = 10.0,
+    mode: Mode | None = None,
 ) -> Outage:
     """Post deliveries at a constant rate before, during and after an outage of PostgreSQL.
 
@@ -87,13 +114,14 @@ def outage(
         seconds: the duration of the outage.
         patience: how many seconds to wait, after the last answer, until every accepted delivery is counted.
         answer_seconds: how long a sender waits for an answer; GitHub waits for ten seconds.
+        mode: the mode of the PgBouncer through which the service connects, if it does.
     """
     lasting = seconds + 2 * _AROUND_SECONDS
 
     def offering(api: Member) -> Coroutine[Any, Any, Offered]:
         return offer(api.port, ideas(), rate, lasting, _CONNECTIONS, patient=True, answer_seconds=answer_seconds)
 
-    return _away_under(offering, directory, away, seconds, patience, all_counted=True)
+    return _away_under(offering, directory, away, seconds, patience, all_counted=True, mode=mode)
 
 
 def flood(directory: Path, seconds: float, rate: float, patience: float) -> Outage:
@@ -116,10 +144,11 @@ def _away_under(
     patience: float,
     *,
     all_counted: bool,
+    mode: Mode | None = None,
 ) -> Outage:
-    with contextlib.closing(Cluster(directory / "cluster")) as cluster:
-        asyncio.run(migrate(cluster.url))
-        settings = {"DATABASE_URL": cluster.url, "DATA_DIR": str(directory / "data")}
+    with contextlib.closing(Cluster(directory / "cluster")) as cluster, cluster.behind(mode) as url:
+        asyncio.run(migrate(url))
+        settings = {"DATABASE_URL": url, "DATA_DIR": str(directory / "data")}
         api, worker = (Member(role, directory, ROLE=role, **settings) for role in ("api", "worker"))
         with Fleet([api, worker]):
             offered = asyncio.run(_during(offering(api), lambda: away(cluster), seconds))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.pgbouncer import Mode
 from tests.support.waiting import PATIENCE_SECONDS
 from tests.system.faults.attacks import ATTACKS, attack
 from tests.system.faults.fuzz import fuzz
@@ -39,6 +40,19 @@ def test_deliveries_during_an_outage_of_postgresql_are_accepted_and_counted_afte
     seen = outage(directory, away, seconds=12, rate=200, patience=PATIENCE_SECONDS, answer_seconds=PATIENCE_SECONDS)
     assert seen.offered.others == {}
     assert len(seen.offered.acknowledged) > 2000
+    assert seen.stored == seen.counted == len(seen.offered.acknowledged)
+
+
+@pytest.mark.parametrize("away", [Cluster.frozen, Cluster.killed, Cluster.pooler_killed])
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_deliveries_behind_a_pooler_are_accepted_during_an_outage_and_counted_after_it(
+    directory: Path, away: Away, mode: Mode
+) -> None:
+    seen = outage(
+        directory, away, seconds=8, rate=100, patience=PATIENCE_SECONDS, answer_seconds=PATIENCE_SECONDS, mode=mode
+    )
+    assert seen.offered.others == {}
+    assert len(seen.offered.acknowledged) > 800
     assert seen.stored == seen.counted == len(seen.offered.acknowledged)
 
 
