@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -75,10 +76,14 @@ class PgBouncer:
             start_new_session=True,
         )
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not (self._directory / _SOCKET).exists():
+        while not self._listens():
             assert self._process.poll() is None, (self._directory / "log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.02)
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self._directory / _SOCKET)) == 0
 
     def kill(self) -> None:
         """Kill PgBouncer: connections break, and new ones are refused."""
