@@ -12,20 +12,20 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.builders import SECRET
 from tests.support.raw_http import Answer, answers, connect
 from tests.support.serving import Service, opened, serving
 from tests.support.waiting import PATIENCE_SECONDS
 
+_SECRET = "the secret of GitLab"
 _ADMIN = "the token of an administrator"
 # GitLab's token does not depend on the body. So a delivery without its body would be accepted.
-_GITLAB = {"X-Gitlab-Event": "Push Hook", "X-Gitlab-Token": SECRET, "Content-Type": "application/json"}
+_GITLAB = {"X-Gitlab-Event": "Push Hook", "X-Gitlab-Token": _SECRET, "Content-Type": "application/json"}
 _PUSH = b'{"object_kind": "push", "ref": "refs/heads/main"}'
 
 
 @pytest.fixture
 def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
-    settings = {"SOURCES__GITLAB__SECRET": SECRET, "API_TOKENS__ADMIN": _ADMIN}
+    settings = {"SOURCES__GITLAB__SECRET": _SECRET, "API_TOKENS__ADMIN": _ADMIN}
     with serving(database_url, tmp_path, **settings) as service:
         yield service
 
