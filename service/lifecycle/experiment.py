@@ -12,6 +12,7 @@ from service.lifecycle.events import Active, Concluded, Declaration, LifecycleEv
 from service.lifecycle.grounds import Grounds, find_grounds
 from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
+from service.lifecycle.teams import fold_team
 from service.lifecycle.titles import title_key
 from service.lifecycle.trust import is_outsiders
 
@@ -158,7 +159,8 @@ def fold(
         root=root,
         title=value_of(declarations, "title"),
         url=value_of(declarations, "url"),
-        team=value_of(declarations, "team"),
+        # Releases before this rule stored names as they were written.
+        team=fold_team(value_of(declarations, "team")),
         risk=Risk(risk) if risk else None,
         idea_at=grounds.idea_at,
         idea_inferred=grounds.proposed is None,

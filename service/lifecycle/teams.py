@@ -1,6 +1,7 @@
 """Team names: one rule for settings, rules, declarations and metrics."""
 
 import re
+import unicodedata
 
 LONGEST = 100
 """The maximum number of characters in a team's name."""
@@ -11,7 +12,21 @@ EXPECTED = (
 """A description of team names, for error messages."""
 # A mention or an e-mail address, and a mention in Jira's notation.
 _ACCOUNT = re.compile(r"@|\[~")
-_LETTER = r"(?:[^\x00@\[]|\[+[^\x00@\[~])"
+# Characters that are shown as @ or as [.
+_ACCOUNTS = "@\N{FULLWIDTH COMMERCIAL AT}\N{SMALL COMMERCIAL AT}\N{FULLWIDTH LEFT SQUARE BRACKET}"
+# Characters that are shown as _, and that therefore cannot begin a name either.
+_UNDERSCORES = (
+    "_\N{FULLWIDTH LOW LINE}\N{PRESENTATION FORM FOR VERTICAL LOW LINE}\N{PRESENTATION FORM FOR VERTICAL WAVY LOW LINE}"
+    "\N{DASHED LOW LINE}\N{CENTRELINE LOW LINE}\N{WAVY LOW LINE}"
+)
+_TILDE = "\N{FULLWIDTH TILDE}"
+# Characters that are not shown although they are no format characters: fillers of Hangul, joiners and selectors.
+_IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+_INVISIBLE = (
+    r"\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    r"\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
+)
+_LETTER = rf"(?:[^\x00{_ACCOUNTS}\[]|\[+[^\x00{_ACCOUNTS}\[~{_TILDE}{_INVISIBLE}])"
 
 
 def team_pattern(blank: str) -> str:
@@ -20,7 +35,8 @@ def team_pattern(blank: str) -> str:
     Args:
         blank: the characters that may not begin a name, for a character class.
     """
-    return rf"^\s*(?:[^_\x00@\[{blank}]|\[+[^\x00@\[~]){_LETTER}*\[*$"
+    first = rf"[^{_UNDERSCORES}\x00{_ACCOUNTS}\[{blank}{_INVISIBLE}]"
+    return rf"^\s*(?:{first}|\[+[^\x00{_ACCOUNTS}\[~{_TILDE}{_INVISIBLE}]){_LETTER}*\[*$"
 
 
 def is_team_name(text: str) -> bool:
@@ -33,7 +49,19 @@ def names_account(text: str) -> bool:
     return bool(_ACCOUNT.search(text))
 
 
+def fold_team(text: str) -> str:
+    """The form that names share if people cannot tell them apart, in lower case.
+
+    Unicode's form NFKC turns full-width letters into letters, and composes combining characters. Characters that are
+    not shown, such as a zero-width space, are removed.
+    """
+    if text.isascii():
+        return text.strip().lower()
+    shown = "".join(letter for letter in unicodedata.normalize("NFKC", text) if unicodedata.category(letter) != "Cf")
+    return unicodedata.normalize("NFKC", _IGNORABLE.sub("", shown).lower()).strip()
+
+
 def normalise_team(text: str) -> str | None:
     """The stored form of a team name, or None if the text is not a valid team name."""
-    name = text.strip()
-    return name.lower() if is_team_name(name) and len(name) <= LONGEST and not names_account(name) else None
+    name = fold_team(text)
+    return name if is_team_name(name) and len(name) <= LONGEST and not names_account(name) else None

@@ -37,6 +37,11 @@ class Terms:
     min_sample: int
     max_teams: int
 
+    @property
+    def longest_window(self) -> timedelta:
+        """The length of the longest window; zero if there are no windows."""
+        return max((window.length for window in self.windows), default=timedelta(0))
+
     def threshold(self, team: str) -> timedelta:
         """The threshold of a team. `team` is the team's name or a value of the label `team`."""
         return self.thresholds.get(team) or self.thresholds[DEFAULT_THRESHOLD]

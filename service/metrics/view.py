@@ -161,11 +161,12 @@ class View:
     def _rows(self) -> _Rows:
         """The experiments of `present`, by row.
 
-        If there are more teams than `max_teams`, the teams with the oldest first idea have rows of their own.
+        If there are more teams than `max_teams`, the teams with the most loops in the windows have rows of their own.
         """
         named = {team: experiments for team, experiments in self._by_team.items() if is_team_name(team)}
-        first_idea = {team: min(one.idea_at for one in experiments) for team, experiments in named.items()}
-        own = teams_with_rows(first_idea, self.terms.max_teams)
+        since = self.now - self.terms.longest_window
+        loops = {team: sum(is_in_windows(one, since) for one in experiments) for team, experiments in named.items()}
+        own = teams_with_rows(loops, self.terms.max_teams)
         rows: dict[str, Sequence[MeasuredExperiment]] = {team: named[team] for team in own}
         for row, teams in (
             (OTHER_TEAMS, sorted(named.keys() - rows.keys())),
@@ -231,9 +232,24 @@ class View:
         return [*teams, Cohort(ORGANISATION, window, self.now, parts=teams)]
 
 
-def teams_with_rows(first_idea: Mapping[str, datetime], max_teams: int) -> Sequence[str]:
-    """The teams that have rows of their own: the `max_teams` teams with the oldest first idea, by name."""
-    return sorted(first_idea, key=lambda team: (first_idea[team], team))[:max_teams]
+def is_in_windows(one: MeasuredExperiment, since: datetime) -> bool:
+    """Whether a loop is in the windows: it is open, or one of its instants is in the longest window.
+
+    Args:
+        since: the beginning of the longest window.
+    """
+    return one.concluded_at is None or one.latest_instant >= since
+
+
+def teams_with_rows(loops: Mapping[str, int], max_teams: int) -> Sequence[str]:
+    """The teams that have rows of their own: the `max_teams` teams with the most loops in the windows.
+
+    Tie-break: the alphabetically first team. The age of a team does not count, because times of ideas can be stated.
+
+    Args:
+        loops: the number of each team's loops in the windows.
+    """
+    return sorted(loops, key=lambda team: (-loops[team], team))[:max_teams]
 
 
 def without_organisation(cohorts: Cohorts) -> Cohorts:

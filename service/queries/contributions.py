@@ -81,8 +81,11 @@ class TeamRow:
 
 async def read_row(connection: Connection, experiment: Experiment, terms: Terms, now: datetime) -> TeamRow:
     """Read the experiments that share a row of the metrics with an experiment."""
-    name, teams = _find_row(experiment.team, await experiments.first_ideas(connection, now), terms.max_teams)
-    since = now - max(window.length for window in terms.windows)
+    since = now - terms.longest_window
+    loops = dict.fromkeys(await experiments.list_teams(connection, now), 0)
+    if sum(map(is_team_name, loops)) > terms.max_teams:
+        loops |= await experiments.count_loops(connection, since, now)
+    name, teams = _find_row(experiment.team, loops, terms.max_teams)
     found = await experiments.read_of_teams(connection, teams, since, now, MOST_EXPERIMENTS + 1)
     titles = {one.title_key for one in found if one.title_key is not None and one.idea_at >= since}
     same = await experiments.read_of_titles(connection, titles, MOST_EXPERIMENTS + 1)
@@ -91,11 +94,11 @@ async def read_row(connection: Connection, experiment: Experiment, terms: Terms,
     return TeamRow(name, found, same)
 
 
-def _find_row(team: str, first_ideas: Mapping[str, datetime], max_teams: int) -> tuple[str, Collection[str]]:
+def _find_row(team: str, loops: Mapping[str, int], max_teams: int) -> tuple[str, Collection[str]]:
     """The row of a team, and the teams in this row."""
-    named = {name: idea for name, idea in first_ideas.items() if is_team_name(name)}
+    named = {name: number for name, number in loops.items() if is_team_name(name)}
     if not is_team_name(team):
-        return NO_TEAM, first_ideas.keys() - named.keys()
+        return NO_TEAM, loops.keys() - named.keys()
     own = teams_with_rows(named, max_teams)
     if team in own or team not in named:
         return team, [team]

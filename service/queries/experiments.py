@@ -10,6 +10,7 @@ from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.stages import Stage, durations, is_in_future
 from service.lifecycle.taxonomy import FailureCategory, Outcome
+from service.lifecycle.teams import fold_team
 from service.metrics.terms import Terms
 from service.metrics.view import NO_TEAM
 from service.pipeline.surroundings import Surroundings, read_surroundings
@@ -136,7 +137,7 @@ async def _named(connection: Connection, ref: str) -> tuple[list[UUID] | None, f
 
 
 def _team(team: str | None) -> str | None:
-    return "" if team == NO_TEAM else team.strip().lower() if team is not None else None
+    return "" if team == NO_TEAM else fold_team(team) if team is not None else None
 
 
 def _late(asked: ExperimentFilter, terms: Terms, now: datetime) -> list[AgeFilter]:

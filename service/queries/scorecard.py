@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 
 from service.lifecycle.errors import UnknownTeam
+from service.lifecycle.teams import fold_team
 from service.metrics.terms import Terms, Window
 from service.metrics.view import ORGANISATION, OTHER_TEAMS, View
 from service.pipeline.snapshot import ExperimentCache
@@ -95,7 +96,7 @@ class Scorecards:
 
 def _row(team: str, view: View, terms: Terms) -> str:
     """The value of the label `team` in the row of a team, which is given by its name or by this value."""
-    name = team.strip().lower()
+    name = fold_team(team)
     if name == ORGANISATION or name in view.teams:
         return name
     if any(experiment.team == name for experiment in view.present):

@@ -184,24 +184,39 @@ async def read(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Stor
     }
 
 
-_FIRST_IDEAS = f"""
+_TEAMS = f"""
     WITH RECURSIVE teams(team) AS (
         (SELECT team FROM experiments ORDER BY team LIMIT 1)
         UNION ALL
         SELECT (SELECT later.team FROM experiments AS later WHERE later.team > teams.team ORDER BY later.team LIMIT 1)
         FROM teams WHERE teams.team IS NOT NULL
     )
-    SELECT teams.team, first.idea_at FROM teams CROSS JOIN LATERAL (
-        SELECT found.idea_at FROM experiments AS found
-        WHERE found.team = teams.team AND {LATEST_INSTANT} <= $1
-        ORDER BY found.idea_at LIMIT 1
-    ) AS first
+    SELECT teams.team FROM teams WHERE EXISTS (
+        SELECT FROM experiments AS found WHERE found.team = teams.team AND {LATEST_INSTANT} <= $1
+    )
     """  # noqa: S608 - constants
 
 
-async def first_ideas(connection: Connection, now: datetime) -> dict[str, datetime]:
-    """Read the time of the first idea of each team, without experiments that have an instant in the future."""
-    return dict(map(tuple, await (await driver_of(connection)).fetch(_FIRST_IDEAS, now)))
+async def list_teams(connection: Connection, now: datetime) -> list[str]:
+    """List the teams that have an experiment without an instant in the future. An empty name means no team."""
+    return [row["team"] for row in await (await driver_of(connection)).fetch(_TEAMS, now)]
+
+
+_COUNT_LOOPS = f"""
+    SELECT team, count(*) AS loops FROM experiments
+    WHERE {WANTED_UNTIL} >= $1 AND (concluded_at IS NULL OR {LATEST_INSTANT} >= $1) AND {LATEST_INSTANT} <= $2
+    GROUP BY team
+    """  # noqa: S608 - constants
+
+
+async def count_loops(connection: Connection, since: datetime, now: datetime) -> dict[str, int]:
+    """Count each team's loops in the windows, without experiments that have an instant in the future.
+
+    Args:
+        since: the beginning of the longest window.
+    """
+    rows = await (await driver_of(connection)).fetch(_COUNT_LOOPS, since, now)
+    return {row["team"]: row["loops"] for row in rows}
 
 
 _READ_OF_TEAMS = f"""

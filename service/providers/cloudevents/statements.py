@@ -151,6 +151,7 @@ def _raw_data(event: Event) -> bytes:
 
 def _data(raw: bytes) -> _Data:
     data = decode(raw, EventData, "data") if raw else EventData()
+    _check_team(data)
     outcome = data.declared.get("outcome", "failed")
     if "failure_category" in data.declared and outcome != "failed":
         problem = f"only a failed experiment has a failure category, and the outcome is {outcome}"
@@ -165,6 +166,13 @@ def _unread(raw: bytes) -> Iterator[str]:
     for name in islice(filter(_PROPERTY.fullmatch, unknown), _MOST_NAMED):
         question = did_you_mean(name, EventData.__struct_fields__)
         yield "; ".join(filter(None, (f"data.{name} is not a property of these events", question)))
+
+
+def _check_team(data: _Data) -> None:
+    """Refuse a team that consists of characters that are not shown, or that is shown as a reserved name."""
+    team = getattr(data, DATA_PROPERTIES["team"].name)
+    if team is not None and "team" not in data.declared:
+        raise InvalidEvent("data.team", f"expected {FIELDS['team'].expects}")
 
 
 def _marks(event: Event, statement: ActName, subject: Ref, at: datetime) -> Iterator[LifecycleEvent]:

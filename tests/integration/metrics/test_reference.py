@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 
 import asyncpg
 import pytest
@@ -33,8 +34,16 @@ WITH present AS (
   FROM loops
   WHERE greatest(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at) <= $1
 ), ranks AS (
-  SELECT portfolio, named, row_number() OVER (PARTITION BY portfolio ORDER BY min(idea_at), named COLLATE "C") AS rank
+  SELECT portfolio, named, row_number() OVER (
+    PARTITION BY portfolio
+    ORDER BY count(*) FILTER (
+      WHERE concluded_at IS NULL
+      OR greatest(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at)
+        >= $1 - longest.seconds * interval '1 second'
+    ) DESC, named COLLATE "C"
+  ) AS rank
   FROM present
+  JOIN (SELECT portfolio, max(seconds) AS seconds FROM windows GROUP BY portfolio) AS longest USING (portfolio)
   WHERE named <> '_none'
   GROUP BY portfolio, named
 ), spans AS (
@@ -161,7 +170,8 @@ def _populations(portfolio: Portfolio) -> Iterator[tuple[str, str, list[tuple[fl
     The facts are the observed time in seconds, and whether this time is censored.
     """
     present = [one for one in portfolio.experiments if max(one.instants) <= NOW]
-    rows = _labels(present, portfolio.terms.max_teams)
+    since = NOW - max(window.length for window in portfolio.terms.windows)
+    rows = _labels(present, since, portfolio.terms.max_teams)
     for window in portfolio.terms.windows:
         watched: defaultdict[str, list[tuple[float, bool]]] = defaultdict(list)
         for one in present:
@@ -174,9 +184,13 @@ def _populations(portfolio: Portfolio) -> Iterator[tuple[str, str, list[tuple[fl
             yield row, window.label, loops
 
 
-def _labels(present: Sequence[Experiment], most: int) -> Mapping[str, str]:
+def _labels(present: Sequence[Experiment], since: datetime, most: int) -> Mapping[str, str]:
     """For each team, the value of the label `team`: the team's name, `_other` or `_none`."""
-    named = sorted((one.idea_at, one.team) for one in present if one.team and not one.team.startswith("_"))
-    first = list(dict.fromkeys(team for _, team in named))
-    rows = {team: team if place < most else "_other" for place, team in enumerate(first)}
+    loops: dict[str, int] = {}
+    for one in present:
+        if one.team and not one.team.startswith("_"):
+            counts = one.concluded_at is None or max(one.instants) >= since
+            loops[one.team] = loops.get(one.team, 0) + counts
+    ranked = sorted(loops, key=lambda team: (-loops[team], team))
+    rows = {team: team if place < most else "_other" for place, team in enumerate(ranked)}
     return {one.team: rows.get(one.team, "_none") for one in present}

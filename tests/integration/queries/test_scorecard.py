@@ -111,11 +111,11 @@ async def test_a_team_is_found_without_regard_to_case(database: Database, named:
         ("serch", "no experiment belongs to the team serch; did you mean search?"),
         ("billing", "no experiment belongs to the team billing; teams are _other, ads, search"),
         ("_none", "no experiment belongs to the team _none; teams are _other, ads, search"),
-        ("late", "the team late has no row of its own, because of LOOPGAUGE_MAX_TEAMS=2; ask for _other"),
+        ("video", "the team video has no row of its own, because of LOOPGAUGE_MAX_TEAMS=2; ask for _other"),
     ],
 )
 async def test_an_unknown_team_is_reported_with_the_known_teams(database: Database, named: str, told: str) -> None:
-    teams = ("search", "ads", "late")
+    teams = ("search", "ads", "video")
     await store_experiments(
         database, *(experiment(f"key:{team}", idea_at=at(1 + day), team=team) for day, team in enumerate(teams))
     )
@@ -125,7 +125,7 @@ async def test_an_unknown_team_is_reported_with_the_known_teams(database: Databa
 
 
 async def test_experiments_without_a_team_and_of_other_teams_have_scorecards_too(database: Database) -> None:
-    teams = ("search", "ads", "late", "")
+    teams = ("search", "ads", "video", "")
     await store_experiments(
         database, *(experiment(f"key:{team}", idea_at=at(1 + day), team=team) for day, team in enumerate(teams))
     )

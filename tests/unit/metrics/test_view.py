@@ -93,25 +93,32 @@ def test_an_experiment_without_a_team_or_with_a_reserved_team_name_is_in_the_row
     assert (seen.teams, seen.row(unnamed)) == (["_none"], "_none")
 
 
-def test_the_teams_with_the_earliest_ideas_keep_their_own_rows_and_the_other_teams_are_combined_in_one_row() -> None:
+def test_the_teams_with_the_most_loops_in_the_windows_keep_their_own_rows_and_the_others_are_combined() -> None:
     seen = view(
         experiment(idea_at=at(3), team="late"),
         experiment(idea_at=at(1), team="early"),
         experiment(idea_at=at(9), team="early"),
-        experiment(idea_at=at(2), team="second"),
+        experiment(idea_at=at(2), team="a second"),
         experiment(idea_at=at(4), team="latest"),
         experiment(idea_at=at(8), team=""),
         on=terms("7d", max_teams=2),
     )
-    assert seen.teams == ["_none", "_other", "early", "second"]
+    assert seen.teams == ["_none", "_other", "a second", "early"]
     assert [one.team for one in members(seen.all, "_other", "")] == ["late", "latest"]
     assert (seen.row("late"), seen.row("early"), seen.combined_teams) == ("_other", "early", 2)
     assert len(present(seen)) == 6
 
 
-def test_the_alphabetically_first_teams_keep_their_rows_if_their_first_ideas_are_equally_old() -> None:
+def test_the_alphabetically_first_teams_keep_their_rows_if_they_have_equally_many_loops() -> None:
     seen = view(*(experiment(idea_at=at(1), team=team) for team in ("b", "a", "c")), on=terms(max_teams=2))
     assert seen.teams == ["_other", "a", "b"]
+
+
+def test_a_team_without_loops_in_the_windows_does_not_push_out_a_team_with_one() -> None:
+    over = [experiment(idea_at=at(1), concluded_at=at(2), team=f"a{number}") for number in range(5)]
+    now_open = experiment(idea_at=at(3), team="z")
+    seen = View.of([*over, now_open], terms("7d", max_teams=1), at(20))
+    assert seen.teams == ["_other", "z"]
 
 
 def test_no_team_is_combined_if_the_number_of_teams_is_within_the_limit() -> None:
