@@ -48,7 +48,15 @@ class UnreadableEvent(LifecycleError):
 
 
 class TooManyRelatives(LifecycleError):
-    """A subject has more links, or its relatives have more events, than loopgauge follows."""
+    """A subject has more links, or its relatives have more events, than loopgauge follows.
+
+    Attributes:
+        busy: the stored names of the relatives with many events.
+    """
+
+    def __init__(self, message: str, busy: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.busy = busy
 
 
 class UnknownTeam(LifecycleError):

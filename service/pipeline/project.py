@@ -1,6 +1,6 @@
 """Project: compute ("fold") experiments anew from all committed events about them."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -12,6 +12,7 @@ from service.lifecycle.errors import TooManyRelatives
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory
+from service.pipeline.condense import condense
 from service.pipeline.off_loop import compute
 from service.pipeline.surroundings import MOST_LINKS, Surroundings, read_surroundings
 from service.storage import dirty_subjects, exclusions, experiments, links
@@ -57,24 +58,32 @@ async def project_dirty(
     projected = await (_project_each if each_alone else _project_batch)(database, clock)
     if telemetry is not None:
         telemetry.count_reclassified(projected.reclassified)
+    await condense(database, projected.crowded)
     return projected.subjects
 
 
 @dataclass(slots=True)
 class _Projected:
-    """The number of subjects that are clean or postponed now, and the failures whose category changed."""
+    """The results of a batch.
+
+    Attributes:
+        subjects: the number of subjects that are clean or postponed now.
+        reclassified: the failures whose category changed.
+        crowded: the stored names of subjects with many spare events.
+    """
 
     subjects: int = 0
     reclassified: Reclassified = field(default_factory=list)
+    crowded: set[Ref] = field(default_factory=set)
 
 
 async def _project_batch(database: Transactions, clock: Callable[[], datetime]) -> _Projected:
     try:
         async with database.transaction() as connection:
             claimed = await dirty_subjects.claim_dirty(connection, BATCH, clock())
-            reclassified = await project(connection, claimed.keys())
+            projection = await project(connection, claimed.keys())
             cleared = await dirty_subjects.clear(connection, claimed)
-        return _Projected(len(claimed) if cleared else 0, reclassified)
+        return _Projected(len(claimed) if cleared else 0, projection.reclassified, set(projection.crowded))
     except Exception as error:
         if _is_lost(error):
             raise
@@ -93,13 +102,15 @@ async def _project_each(database: Transactions, clock: Callable[[], datetime]) -
         subject, mark = attempt
         try:
             async with database.transaction() as connection:
-                reclassified = await project(connection, [subject])
+                projection = await project(connection, [subject])
                 projected.subjects += await dirty_subjects.finish_attempt(connection, subject, mark)
-            projected.reclassified += reclassified
+            projected.reclassified += projection.reclassified
+            projected.crowded.update(projection.crowded)
         except Exception as error:
             if _is_lost(error):
                 raise
             await _postpone(database, subject, mark, error, clock())
+            projected.crowded.update(map(Ref, error.busy) if isinstance(error, TooManyRelatives) else ())
             projected.subjects += 1
     return projected
 
@@ -126,7 +137,19 @@ async def _postpone(database: Transactions, subject: Ref, mark: int, error: Exce
             _log.error("projection failed", subject=subject, exc_info=error)
 
 
-async def project(connection: Connection, dirty: Collection[Ref]) -> Reclassified:
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """The results of a projection, besides the stored experiments.
+
+    Attributes:
+        crowded: the stored names of subjects with many spare events, which the caller condenses after the commit.
+    """
+
+    reclassified: Reclassified
+    crowded: Sequence[Ref] = ()
+
+
+async def project(connection: Connection, dirty: Collection[Ref]) -> Projection:
     """Fold the experiments that dirty subjects belong to now or belonged to before, and store the subjects' exclusions.
 
     The first reading of the surroundings finds the roots to lock. The second reading, under the locks, provides the
@@ -135,7 +158,7 @@ async def project(connection: Connection, dirty: Collection[Ref]) -> Reclassifie
     projection of that subject folds the root.
     """
     if not dirty:
-        return []
+        return Projection([])
     before = await read_surroundings(connection, dirty)
     affected = before.roots | before.excluded.keys()
     affected |= await experiments.select_roots(connection, before.names)
@@ -147,7 +170,7 @@ async def project(connection: Connection, dirty: Collection[Ref]) -> Reclassifie
     await experiments.replace(connection, folded, affected - now.roots)
     excluded = {subject: now.excluded[subject] for subject in now.excluded.keys() & affected}
     await exclusions.replace(connection, excluded, affected - excluded.keys())
-    return reclassified
+    return Projection(reclassified, now.crowded)
 
 
 def _fold(now: Surroundings, roots: Iterable[Ref]) -> list[Experiment]:

@@ -1,6 +1,7 @@
 """Surroundings: everything that is committed about some subjects and about the subjects linked to them."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -14,6 +15,7 @@ from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
 from service.lifecycle.grounds import Grounds, find_grounds
 from service.lifecycle.references import Ref
+from service.lifecycle.thinning import thin
 from service.lifecycle.trust import find_objection, is_outsiders, projects_of
 from service.pipeline.off_loop import compute
 from service.storage import aliases, events, links
@@ -25,6 +27,8 @@ MOST_LINKS = 20_000
 mistake, and would keep all experiments waiting."""
 MOST_EVENTS = 100_000
 """The largest number of events of some subjects and their relatives."""
+_CROWD = 100
+_BUSY = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class Surroundings:
         roots: the subjects, ancestors and descendants that are experiments.
         excluded: the subjects, ancestors and descendants that metrics exclude and that are evidence for no experiment.
         outsiders: the changes of outsiders that are not merged.
-        events: the events of the subjects, and of every subject in `graph`.
+        events: the events of the subjects, and of every subject in `graph`, without events that thinning leaves out.
+        crowded: the stored names of subjects with many events that are not in `events`, because they are spare.
         canonical_names: the newest name of each stored name.
     """
 
@@ -51,6 +56,7 @@ class Surroundings:
     events: Mapping[Ref, list[LifecycleEvent]]
     canonical_names: Mapping[Ref, Ref]
     aliases: Aliases
+    crowded: Sequence[Ref]
 
     def canonical(self, subject: Ref) -> Ref:
         """The newest name of a subject."""
@@ -155,7 +161,8 @@ async def read_surroundings(
     linked = set(map(names.canonical, {*subjects, *chain.from_iterable(pairs)}))
     rows = await events.read_rows(connection, frozenset[Ref]().union(*map(names.names, linked)), MOST_EVENTS + 1)
     if len(rows) > MOST_EVENTS:
-        raise TooManyRelatives(f"the linked subjects have more than {MOST_EVENTS:,} events")
+        busy = [name for name, number in Counter(row[0] for row in rows).items() if number > _BUSY]
+        raise TooManyRelatives(f"the linked subjects have more than {MOST_EVENTS:,} events", busy)
     return await compute(partial(_surroundings, names, subjects, pairs, rows), len(pairs) + len(rows))
 
 
@@ -186,8 +193,11 @@ def _surroundings(
     canonical_names = {subject: names.canonical(subject) for subject in {*stored, *chain.from_iterable(pairs)}}
     graph = Graph.of((canonical_names[evidence], canonical_names[target]) for evidence, target in pairs)
     events_by_subject: dict[Ref, list[LifecycleEvent]] = {}
+    crowded: list[Ref] = []
     for subject, subject_events in stored.items():
-        events_by_subject.setdefault(canonical_names[subject], []).extend(subject_events)
+        thinned = thin(subject_events)
+        events_by_subject.setdefault(canonical_names[subject], []).extend(thinned)
+        crowded += [subject] if len(subject_events) - len(thinned) >= _CROWD else []
     marked = frozenset(subject for subject, own in events_by_subject.items() if is_marked(own))
     components = Components(graph, marked)
     relatives = graph.relatives({names.canonical(subject) for subject in subjects})
@@ -207,6 +217,7 @@ def _surroundings(
         events=events_by_subject,
         canonical_names=canonical_names,
         aliases=names,
+        crowded=crowded,
     )
 
 

@@ -7,13 +7,13 @@ from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ARRAY, Uuid, and_, any_, literal, select, text
+from sqlalchemy import select, text
 
 from service.lifecycle.codec import data_of, kind_of, read_event
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.references import Ref
 from service.storage.database import Connection, driver_of
-from service.storage.tables import among, columns, deliveries, event_deliveries, events
+from service.storage.tables import among, columns, deliveries, event_deliveries
 
 _PROVENANCE = ("subject", "event_id", "delivery_id", "rule")
 _INSERT_PROVENANCE = text(
@@ -52,6 +52,9 @@ _INSERT_EVENTS = text(
     SELECT * FROM unnest(
         CAST(:subject AS text[]), CAST(:id AS uuid[]), CAST(:kind AS text[]), CAST(:occurred_at AS timestamptz[]),
         CAST(:received_at AS timestamptz[]), CAST(:data AS jsonb[])
+    ) AS stated(subject, id, kind, occurred_at, received_at, data)
+    WHERE NOT EXISTS (
+        SELECT FROM spare_events WHERE spare_events.subject = stated.subject AND spare_events.id = stated.id
     )
     ON CONFLICT DO NOTHING
     RETURNING kind
@@ -94,21 +97,6 @@ async def withdraw_provenance(connection: Connection, delivery_ids: Sequence[UUI
     return {Ref(subject) for subject in subjects}
 
 
-_DELETE_UNASSERTED = text(
-    """
-    DELETE FROM events WHERE subject = ANY(:subjects) AND NOT EXISTS (
-        SELECT FROM event_deliveries
-        WHERE event_deliveries.subject = events.subject AND event_deliveries.event_id = events.id
-    )
-    """
-)
-
-
-async def delete_unasserted(connection: Connection, subjects: Collection[Ref]) -> None:
-    """Delete each event of the subjects that no delivery states: `event_deliveries` has no row for such an event."""
-    await connection.execute(_DELETE_UNASSERTED, {"subjects": sorted(subjects)})
-
-
 EventRow: TypeAlias = tuple[str, str, datetime, str]
 """The subject, kind, time and JSON data of a stored event."""
 
@@ -133,9 +121,18 @@ def decode_rows(rows: Iterable[EventRow]) -> dict[Ref, list[LifecycleEvent]]:
     """
     by_subject: dict[Ref, list[LifecycleEvent]] = {}
     for subject, kind, occurred_at, data in rows:
-        event = read_event(kind, Ref(subject), occurred_at, msgspec.json.decode(data))
-        by_subject.setdefault(Ref(subject), []).append(event)
+        event = decode_row(subject, kind, occurred_at, data)
+        by_subject.setdefault(event.subject, []).append(event)
     return by_subject
+
+
+def decode_row(subject: str, kind: str, occurred_at: datetime, data: str) -> LifecycleEvent:
+    """Decode an event.
+
+    Raises:
+        UnreadableEvent: a newer release of loopgauge wrote the event in a form that this release cannot read.
+    """
+    return read_event(kind, Ref(subject), occurred_at, msgspec.json.decode(data))
 
 
 async def events_of(
@@ -174,6 +171,21 @@ async def origins_of(connection: Connection, subjects: Collection[Ref]) -> dict[
     return origins
 
 
+_STATED_BY = text(
+    """
+    SELECT brought.delivery_id, stored.subject, stored.kind, stored.occurred_at, CAST(stored.data AS text) AS data
+    FROM event_deliveries AS brought CROSS JOIN LATERAL (
+        SELECT * FROM events WHERE subject = brought.subject AND id = brought.event_id
+        UNION ALL
+        SELECT * FROM spare_events WHERE subject = brought.subject AND id = brought.event_id
+        LIMIT 1
+    ) AS stored
+    WHERE brought.delivery_id = ANY(:deliveries) AND brought.rule = :rule
+    ORDER BY stored.occurred_at, stored.id
+    """
+)
+
+
 async def stated_by(
     connection: Connection, delivery_ids: Collection[UUID], rule: str
 ) -> dict[UUID, list[LifecycleEvent]]:
@@ -182,18 +194,9 @@ async def stated_by(
     Raises:
         UnreadableEvent: a newer release of loopgauge wrote an event in a form that this release cannot read.
     """
-    rows = await connection.execute(
-        select(event_deliveries.c.delivery_id, events.c.subject, events.c.kind, events.c.occurred_at, events.c.data)
-        .join(events, and_(events.c.subject == event_deliveries.c.subject, events.c.id == event_deliveries.c.event_id))
-        .where(
-            event_deliveries.c.delivery_id == any_(literal(list(delivery_ids), ARRAY(Uuid))),
-            event_deliveries.c.rule == rule,
-        )
-        .order_by(events.c.occurred_at, events.c.id)
-    )
     by_delivery: dict[UUID, list[LifecycleEvent]] = {}
-    for row in rows:
-        event = read_event(row.kind, Ref(row.subject), row.occurred_at, row.data)
+    for row in await connection.execute(_STATED_BY, {"deliveries": list(delivery_ids), "rule": rule}):
+        event = decode_row(row.subject, row.kind, row.occurred_at, row.data)
         by_delivery.setdefault(row.delivery_id, []).append(event)
     return by_delivery
 
@@ -216,16 +219,22 @@ async def list_inactive(connection: Connection, before: datetime, after: str, li
     return [Ref(subject) for subject in inactive]
 
 
+_SELECT_ACTIVE = [
+    text(f"SELECT DISTINCT subject FROM {table} WHERE subject = ANY(:subjects) AND received_at >= :before")  # noqa: S608 - constants
+    for table in ("events", "spare_events")
+]
+
+
 async def filter_inactive(connection: Connection, before: datetime, subjects: Collection[Ref]) -> list[Ref]:
     """Select the subjects for which no event was received at `before` or later."""
-    active = await connection.scalars(
-        select(events.c.subject).where(among(events.c.subject, subjects), events.c.received_at >= before)
-    )
+    values = {"subjects": sorted(subjects), "before": before}
+    active = [one for query in _SELECT_ACTIVE for one in await connection.scalars(query, values)]
     return sorted(set(subjects) - set(map(Ref, active)))
 
 
 _DELETE_SUBJECTS = (
     text("DELETE FROM events WHERE subject = ANY(:subjects)"),
+    text("DELETE FROM spare_events WHERE subject = ANY(:subjects)"),
     text("DELETE FROM event_deliveries WHERE subject = ANY(:subjects)"),
     text("DELETE FROM links WHERE evidence = ANY(:subjects) OR stated_by = ANY(:subjects)"),
     text("DELETE FROM link_statements WHERE evidence = ANY(:subjects) OR stated_by = ANY(:subjects)"),

@@ -11,7 +11,7 @@ Contended rows come late in the list, so that they stay locked only briefly.
    and to delete subjects.
 3. Rows of `event_deliveries` and `link_statements`. These rows are written only by the transaction that has locked
    their delivery, and by `events.delete_subjects` under the exclusive lock.
-4. Rows of `events`, by subject and id.
+4. Rows of `events` and `spare_events`, by subject and id.
 5. Rows of `links`, by `evidence`, `channel` and `stated_by`.
 6. Rows of `aliases`, under the exclusive lock.
 7. Rows of `touched`, by subject.
@@ -24,6 +24,9 @@ A projection takes other locks, in this order: advisory locks on subjects, for w
 roots, by key; and locks on the rows of `experiments` and `exclusions` for these roots. Last, a projection deletes or
 updates rows of `touched`, and skips the locked rows. A transaction that records deliveries may wait for a projection to
 commit, but a projection never waits for a transaction that records deliveries.
+
+The transaction that moves spare events (`pipeline.condense`) takes the shared lock of item 2, and then locks rows of
+item 4, of one subject, by id.
 
 A fallback breaks this order. After a failure, `pipeline.interpret` records the deliveries of a batch one by one, in one
 transaction. The transaction therefore takes all locks for one delivery before it takes the first lock for the next.
@@ -41,7 +44,7 @@ from service.lifecycle.codec import event_id
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import LinkSet
 from service.lifecycle.references import Ref
-from service.storage import aliases, dirty_subjects, events, links
+from service.storage import aliases, dirty_subjects, events, links, spare_events
 from service.storage.database import Connection
 
 
@@ -111,7 +114,7 @@ async def revise_deliveries(connection: Connection, interpreted: Sequence[Interp
     withdrawn = await links.withdraw_statements(connection, revised)
     renamed = await aliases.affected_subjects(connection, await aliases.withdraw_renames(connection, revised))
     recorded = await record_deliveries(connection, interpreted)
-    await events.delete_unasserted(connection, orphaned)
+    await spare_events.delete_unasserted(connection, orphaned)
     await links.restore(connection, withdrawn)
     linked = {Ref(subject) for row in withdrawn for subject in (row.evidence, *row.targets)}
     await dirty_subjects.mark_dirty(connection, orphaned | linked | renamed)

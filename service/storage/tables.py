@@ -76,7 +76,20 @@ events = Table(
     Column("data", JSONB, nullable=False),
     PrimaryKeyConstraint("subject", "id"),
 )
-"""Lifecycle events."""
+"""Lifecycle events that folds read."""
+
+spare_events = Table(
+    "spare_events",
+    metadata,
+    Column("subject", Text, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("occurred_at", _timestamp, nullable=False),
+    Column("received_at", _timestamp, nullable=False),
+    Column("data", JSONB, nullable=False),
+    PrimaryKeyConstraint("subject", "id"),
+)
+"""Lifecycle events of busy subjects that thinning leaves out. An event may be in both tables."""
 
 event_deliveries = Table(
     "event_deliveries",

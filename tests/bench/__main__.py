@@ -14,7 +14,7 @@ import uvloop
 
 from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer
-from tests.bench import core, freshness, ingest, interpret, lists, memory, refreshes, replay, starting
+from tests.bench import busy, core, freshness, ingest, interpret, lists, memory, refreshes, replay, starting
 from tests.bench.report import Line, as_json, machine, replace_results, table
 from tests.support.paths import REPOSITORY
 
@@ -37,6 +37,7 @@ BENCHMARKS: Mapping[str, Measure] = {
     "refreshes": refreshes.measure,
     "lists": lists.measure,
     "core": core.measure,
+    "busy": busy.measure,
 }
 
 

@@ -135,7 +135,7 @@ async def test_a_subject_whose_projection_ends_the_connection_does_so_once_and_s
     poison, ended = DENSE[0], []
     project_subjects = projection.project
 
-    async def end_connection(connection: Connection, dirty: Collection[Ref]) -> projection.Reclassified:
+    async def end_connection(connection: Connection, dirty: Collection[Ref]) -> projection.Projection:
         if poison in dirty:
             ended.append(len(dirty))
             raise DatabaseUnavailable("the connection was lost")

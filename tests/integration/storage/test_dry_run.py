@@ -22,7 +22,17 @@ from tests.support.waiting import PATIENCE_SECONDS
 pytestmark = pytest.mark.oldest_postgresql_too
 ISSUE = Ref("github:acme/app#45")
 OPENED = Issue(created_at=at(2)).opened()
-COPIED = ("events", "event_deliveries", "links", "link_statements", "aliases", "touched", "experiments", "exclusions")
+COPIED = (
+    "events",
+    "spare_events",
+    "event_deliveries",
+    "links",
+    "link_statements",
+    "aliases",
+    "touched",
+    "experiments",
+    "exclusions",
+)
 
 
 def _now() -> datetime:

@@ -110,7 +110,6 @@ async def test_after_the_migration_to_exclusions_subjects_with_a_mark_are_projec
     opened = Issue(created_at=at(2))
     _, closed = Issue(number=46, created_at=at(2)).closed(at(5), "duplicate")
     async with database.transaction() as connection:
-        await connection.run_sync(_downgrade, "0002")
         for request in (opened.opened(), closed):
             interpretation = interpret_delivery(RULES, request.delivery(at(5)))
             brought = dict.fromkeys(interpretation.events, "a rule")
@@ -118,6 +117,7 @@ async def test_after_the_migration_to_exclusions_subjects_with_a_mark_are_projec
                 connection, [InterpretedDelivery(request.delivery(at(5)).id, at(5), brought)]
             )
         await connection.execute(text("DELETE FROM touched"))
+        await connection.run_sync(_downgrade, "0002")
     await database.migrate()
     while await project_dirty(database, lambda: at(6)):
         pass

@@ -1,0 +1,94 @@
+"""Thinning: the events of a busy subject that decide its experiment.
+
+A subject may get thousands of events that say the same: each delivery about an item repeats its title and its labels,
+and a pipeline may run every minute. Only some of these events can change the experiment, so the others are spared.
+
+Events that say the same form a series. The first and the last `_ENDS` events of a series stay, and the first and the
+last event of each day. So a series of at most twice `_ENDS` events stays complete. Thinning is a function of the set of
+events, and may be repeated: thinning a thinned set and some more events gives the same set as thinning all events at
+once. So neither the order of the events nor the time of thinning changes an experiment.
+"""
+
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
+from itertools import groupby
+
+from service.lifecycle.events import (
+    Active,
+    Concluded,
+    Declared,
+    LifecycleEvent,
+    Proposed,
+    Refused,
+    Reopened,
+    Shipped,
+    Signalled,
+    Started,
+    Withdrawn,
+)
+
+_ENDS = 50
+MOST_UNTHINNED = 2 * _ENDS
+"""The largest number of events of a subject that are never thinned."""
+# A new value of these fields replaces the old one, and there may be any number of values.
+_TEXTS = frozenset({"title", "url"})
+
+
+def thin(events: Collection[LifecycleEvent]) -> Collection[LifecycleEvent]:
+    """The events of one subject without those that can hardly change an experiment.
+
+    If more events of a series fall on one day than stay, and an instant of the experiment or a restart falls between
+    them, the time of the event before or after this instant is inexact, by less than a day.
+    """
+    if len(events) <= MOST_UNTHINNED:
+        return events
+    series: dict[tuple[object, ...], list[LifecycleEvent]] = {}
+    for event in events:
+        series.setdefault(_series_of(event), []).append(event)
+    return [event for one in series.values() for event in (one if len(one) <= MOST_UNTHINNED else _thinned(one))]
+
+
+def _thinned(series: list[LifecycleEvent]) -> Iterator[LifecycleEvent]:
+    ordered = sorted(series, key=_order)
+    yield from ordered[:_ENDS]
+    days = groupby(range(_ENDS, len(ordered) - _ENDS), key=lambda place: _day(ordered[place].occurred_at))
+    for _, places in days:
+        first, *others = places
+        yield from (ordered[first], *(ordered[last] for last in others[-1:]))
+    yield from ordered[-_ENDS:]
+
+
+def _day(at: datetime) -> int:
+    return at.astimezone(UTC).toordinal()
+
+
+def _order(event: LifecycleEvent) -> tuple[datetime, str]:
+    """A total order of the events of a series."""
+    match event:
+        case Declared(value=text) | Withdrawn(value=text) | Refused(reason=text):
+            return event.occurred_at, text
+        case _:
+            return event.occurred_at, ""
+
+
+def _series_of(event: LifecycleEvent) -> tuple[object, ...]:
+    """What an event says, without its time."""
+    match event:
+        case Declared():
+            value = "" if event.field in _TEXTS else event.value
+            return Declared, event.field, event.channel, value, event.label, event.overheard
+        case Withdrawn():
+            value = "" if event.field in _TEXTS else event.value
+            return Withdrawn, event.field, event.channel, value, event.label
+        case Started():
+            return Started, event.commanded
+        case Signalled():
+            return Signalled, event.result
+        case Concluded():
+            return Concluded, event.outcome, event.commanded, event.status
+        case Reopened():
+            return Reopened, event.commanded, event.left
+        case Refused():
+            return Refused, event.channel, event.label, event.overheard, event.removed
+        case Proposed() | Shipped() | Active():
+            return (type(event),)

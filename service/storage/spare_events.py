@@ -1,0 +1,65 @@
+"""The table `spare_events`: events of busy subjects that folds do not read, since thinning leaves them out."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import TypeAlias
+from uuid import UUID
+
+from sqlalchemy import text
+
+from service.lifecycle.references import Ref
+from service.storage.database import Connection, driver_of
+
+IdentifiedRow: TypeAlias = tuple[str, str, datetime, str, UUID]
+"""The subject, kind, time, JSON data and id of a stored event."""
+
+_UNASSERTED = """
+    DELETE FROM {table} AS stored WHERE subject = ANY(:subjects) AND NOT EXISTS (
+        SELECT FROM event_deliveries
+        WHERE event_deliveries.subject = stored.subject AND event_deliveries.event_id = stored.id
+    )
+    RETURNING subject
+"""
+_DELETE_UNASSERTED = text(_UNASSERTED.format(table="events"))
+_DELETE_UNASSERTED_SPARE = text(_UNASSERTED.format(table="spare_events"))
+_RESTORE_SPARE = text(
+    """
+    WITH restored AS (DELETE FROM spare_events WHERE subject = ANY(:subjects) RETURNING *)
+    INSERT INTO events SELECT * FROM restored ON CONFLICT DO NOTHING
+    """
+)
+
+
+async def delete_unasserted(connection: Connection, subjects: Collection[Ref]) -> None:
+    """Delete each event of the subjects that no delivery states: `event_deliveries` has no row for such an event.
+
+    If an event is deleted that folds read, all spare events of its subject are restored: one of them may now decide.
+    """
+    named = {"subjects": sorted(subjects)}
+    await connection.execute(_DELETE_UNASSERTED_SPARE, named)
+    thinner = set(await connection.scalars(_DELETE_UNASSERTED, named))
+    if thinner:
+        await connection.execute(_RESTORE_SPARE, {"subjects": sorted(thinner)})
+
+
+_IDENTIFIED = "SELECT subject, kind, occurred_at, data::text, id FROM events WHERE subject = $1 LIMIT $2"
+_LOCK_EVENTS = text("SELECT FROM events WHERE subject = :subject AND id = ANY(:ids) ORDER BY id FOR UPDATE")
+_MOVE_SPARE = text(
+    """
+    WITH moved AS (DELETE FROM events WHERE subject = :subject AND id = ANY(:ids) RETURNING *)
+    INSERT INTO spare_events SELECT * FROM moved ON CONFLICT DO NOTHING
+    """
+)
+
+
+async def read_events(connection: Connection, subject: Ref, most: int) -> Sequence[IdentifiedRow]:
+    """Read at most `most` events of one subject that folds read, without decoding them, each with its id."""
+    rows: Sequence[IdentifiedRow] = await (await driver_of(connection)).fetch(_IDENTIFIED, subject, most)
+    return rows
+
+
+async def move(connection: Connection, subject: Ref, ids: Collection[UUID]) -> None:
+    """Keep events from being read by folds. The caller blocks the revision of deliveries (`aliases.lock_shared`)."""
+    spare = {"subject": subject, "ids": sorted(ids)}
+    await connection.execute(_LOCK_EVENTS, spare)
+    await connection.execute(_MOVE_SPARE, spare)
