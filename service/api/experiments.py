@@ -131,11 +131,20 @@ def build_router(
         description=(
             "If the path names evidence, such as a commit, `serves` lists the experiments that the evidence belongs to."
         ),
-        responses=_ITEM_PROBLEMS,
+        responses=_EXPLAIN_PROBLEMS,
     )
-    async def explained(experiment: ExperimentName) -> ExplanationAnswer:
+    async def explained(
+        experiment: ExperimentName,
+        cursor: Annotated[
+            str | None,
+            Query(
+                pattern=r"^[A-Za-z0-9_=-]+$",
+                description="The value of `next` in the previous page: list the events that come after that page.",
+            ),
+        ] = None,
+    ) -> ExplanationAnswer:
         subject = await find_subject(database, experiment)
-        return explanation_answer(await explain(database, subject, terms, clock()), commanding)
+        return explanation_answer(await explain(database, subject, terms, clock(), cursor), commanding)
 
     # Without this route, `GET /experiments/{experiment}/events` would look up an experiment named `…/events`.
     @routes.get("/{experiment:path}/events", include_in_schema=False)
@@ -157,7 +166,7 @@ def _state(asked: Literal["open", "proposed", "running", "concluded"] | None) ->
 _LIST_PROBLEMS = describe_problems(
     TokenRefused, TokenNotConfigured, BadReference, AmbiguousReference, InvalidCursor, DatabaseUnavailable
 )
-_ITEM_PROBLEMS = describe_problems(
+_ITEM_ERRORS = (
     TokenRefused,
     TokenNotConfigured,
     UnknownSubject,
@@ -166,3 +175,5 @@ _ITEM_PROBLEMS = describe_problems(
     TooManyRelatives,
     DatabaseUnavailable,
 )
+_ITEM_PROBLEMS = describe_problems(*_ITEM_ERRORS)
+_EXPLAIN_PROBLEMS = describe_problems(*_ITEM_ERRORS, InvalidCursor)

@@ -32,9 +32,15 @@ async def _explain(client: "Client", reference: str, *, events: bool, as_json: b
     from service.presentation.explanation import ExplanationAnswer
     from service.presentation.explanation_text import explanation_text
 
-    document = await client.get(f"{experiment_path(reference)}/explain")
+    path = f"{experiment_path(reference)}/explain"
+    document = await client.get(path)
     if as_json:
         click.echo(indented(document))
         return
     shown = client.decode(document, ExplanationAnswer)
+    page = shown
+    while events and page.next:
+        following = await client.get(path, cursor=page.next)
+        page = client.decode(following, ExplanationAnswer)
+        shown.events += page.events
     click.echo(explanation_text(shown, shutil.get_terminal_size().columns, events=events))

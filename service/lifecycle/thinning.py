@@ -10,28 +10,21 @@ once. So neither the order of the events nor the time of thinning changes an exp
 """
 
 from collections.abc import Collection, Iterator
+from dataclasses import fields
 from datetime import UTC, datetime
 from itertools import groupby
 
-from service.lifecycle.events import (
-    Active,
-    Concluded,
-    Declared,
-    LifecycleEvent,
-    Proposed,
-    Refused,
-    Reopened,
-    Shipped,
-    Signalled,
-    Started,
-    Withdrawn,
-)
+from service.lifecycle.codec import KINDS
+from service.lifecycle.events import Declared, LifecycleEvent, Refused, Withdrawn
 
 _ENDS = 50
 MOST_UNTHINNED = 2 * _ENDS
 """The largest number of events of a subject that are never thinned."""
 # A new value of these fields replaces the old one, and there may be any number of values.
 _TEXTS = frozenset({"title", "url"})
+_VALUE = frozenset({"value"})
+_IGNORED = frozenset({"subject", "occurred_at", "reason"})
+_STATED = {kind: [one.name for one in fields(kind) if one.name not in _IGNORED] for kind in KINDS.values()}
 
 
 def thin(events: Collection[LifecycleEvent]) -> Collection[LifecycleEvent]:
@@ -72,23 +65,8 @@ def _order(event: LifecycleEvent) -> tuple[datetime, str]:
 
 
 def _series_of(event: LifecycleEvent) -> tuple[object, ...]:
-    """What an event says, without its time."""
-    match event:
-        case Declared():
-            value = "" if event.field in _TEXTS else event.value
-            return Declared, event.field, event.channel, value, event.label, event.overheard
-        case Withdrawn():
-            value = "" if event.field in _TEXTS else event.value
-            return Withdrawn, event.field, event.channel, value, event.label
-        case Started():
-            return Started, event.commanded
-        case Signalled():
-            return Signalled, event.result
-        case Concluded():
-            return Concluded, event.outcome, event.commanded, event.status
-        case Reopened():
-            return Reopened, event.commanded, event.left
-        case Refused():
-            return Refused, event.channel, event.label, event.overheard, event.removed
-        case Proposed() | Shipped() | Active():
-            return (type(event),)
+    """The statement of an event, without its time."""
+    repeated = isinstance(event, Declared | Withdrawn) and event.field in _TEXTS
+    left_out = _VALUE if repeated else ()
+    stated = (getattr(event, name) for name in _STATED[type(event)] if name not in left_out)
+    return (type(event), *stated)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from service.lifecycle.codec import data_of, kind_of
+from service.lifecycle.codec import data_of, event_id, kind_of
 from service.lifecycle.events import Declared, LifecycleEvent, RefusedChannel, Withdrawn
 from service.lifecycle.exclusions import UNMARKED, Exclusion
 from service.lifecycle.stages import STAGE_NAMES, is_in_future
@@ -135,6 +135,7 @@ _EXAMPLE: dict[str, Any] = {
             ],
         }
     ],
+    "next": None,
     "left_out": [],
     "figures": [
         {
@@ -182,7 +183,8 @@ class ExplanationAnswer(BaseModel):
     `timeline` has the experiment's steps, and `in_force` its fields with the statements behind them. `figures` has the
     metric samples that count the experiment, with the value of the label `team` in `row`; `not_counted` says which
     metrics do not count it, and why. `refused` has the commands and labels without effect, with their reasons. `events`
-    has everything else, in order of time.
+    has everything else, in order of time: a page of at most 1,000 events. `next` is the cursor of the next page, and
+    null on the last page.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
@@ -193,6 +195,7 @@ class ExplanationAnswer(BaseModel):
     excluded: ExcludedAnswer | None
     serves: list[str]
     events: list[EventAnswer]
+    next: str | None = None
     left_out: list[ExclusionAnswer]
     figures: list[FigureAnswer]
     as_of: datetime
@@ -219,6 +222,7 @@ def explanation_answer(explanation: Explanation, commanding: Collection[str]) ->
         excluded=_excluded(explanation, explanation.excluded) if explanation.excluded else None,
         serves=list(explanation.serves),
         events=[_event(event) for event in explanation.events],
+        next=explanation.following,
         left_out=[ExclusionAnswer.model_validate(one) for one in explained.omissions] if explained else [],
         figures=[FigureAnswer.model_validate(one) for one in explained.contributions] if explained else [],
         as_of=explanation.as_of,
@@ -233,8 +237,8 @@ def explanation_answer(explanation: Explanation, commanding: Collection[str]) ->
 
 
 def _excluded(explanation: Explanation, exclusion: Exclusion) -> ExcludedAnswer:
-    stated = (one.event for one in explanation.events if _excludes(one.event, exclusion))
-    event = next(stated, None)
+    stated = (event for event in explanation.origins if _excludes(event, exclusion))
+    event = min(stated, key=lambda event: (event.subject, event_id(event)), default=None)
     said = said_by(event, explanation.origins.get(event)) if event else None
     return ExcludedAnswer(reason=exclusion.reason, since=exclusion.since, said_by=said)
 

@@ -207,7 +207,8 @@ def _metrics_title(shown: ExplanationAnswer) -> str:
 def _more(shown: ExplanationAnswer) -> Lines:
     if shown.events:
         yield _Line("")
-        yield _Line(f"--events shows all events ({len(shown.events)}), with rules and deliveries.", dim=True)
+        number = f"more than {len(shown.events):,}" if shown.next else len(shown.events)
+        yield _Line(f"--events shows all events ({number}), with rules and deliveries.", dim=True)
 
 
 def _time(at: datetime) -> str:

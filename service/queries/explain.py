@@ -4,27 +4,33 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from service.lifecycle.codec import event_id
 from service.lifecycle.errors import UnknownSubject
-from service.lifecycle.events import Declaration, LifecycleEvent, Refused
+from service.lifecycle.events import EARLIEST, Declaration, LifecycleEvent
 from service.lifecycle.exclusions import Exclusion, find_exclusion
-from service.lifecycle.experiment import is_marked_but_for_author
+from service.lifecycle.experiment import Experiment, is_marked_but_for_author
 from service.lifecycle.grounds import Grounds, applies_to_experiment
 from service.lifecycle.in_force import FieldInForce, fields_in_force
 from service.lifecycle.references import Ref
 from service.lifecycle.stages import Omission, omissions
 from service.metrics.terms import Terms
+from service.pipeline.off_loop import compute
 from service.pipeline.surroundings import Surroundings, read_experiments_of
 from service.queries.contributions import Contribution, TeamRow, find_contributions, read_row
 from service.queries.experiments import ExperimentStatus, explain_absence, status_of
 from service.queries.refusals import Refusal, find_refusals
-from service.storage import aliases, events
-from service.storage.database import Database
+from service.storage import aliases, events, spare_events
+from service.storage.cursors import EventPosition, decode_event_cursor, encode_event_cursor
+from service.storage.database import Connection, Database
 from service.storage.events import Origin
 
 _BRANCH = "branch:"
+MOST_SHOWN = 1000
+"""The largest number of events of a page."""
+_BEGINNING: EventPosition = (EARLIEST, "", UUID(int=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +81,9 @@ class Explanation:
         serves: the roots of the experiments for which the subject is evidence.
         why_not: why the subject is not an experiment; empty if it is one.
         excluded: the reason why metrics exclude the subject, and since when; None if no metric excludes it.
-        events: the events of the subject and of its evidence, in order of time, without declarations about a fork's
-            branch.
+        events: a page of the events of the subject and of its evidence, in order of time, without declarations about a
+            fork's branch.
+        following: the cursor of the next page of events; None on the last page.
         origins: for each event, the delivery that brought it first.
         refusals: the commands and labels without effect, in order of time.
     """
@@ -89,17 +96,26 @@ class Explanation:
     why_not: str
     excluded: Exclusion | None
     events: Sequence[ExplainedEvent]
+    following: str | None
     origins: Mapping[LifecycleEvent, Origin]
     refusals: Sequence[Refusal]
 
 
-async def explain(database: Database, subject: Ref, terms: Terms, now: datetime) -> Explanation:
+async def explain(
+    database: Database, subject: Ref, terms: Terms, now: datetime, cursor: str | None = None
+) -> Explanation:
     """Explain a subject as of `now`. `subject` may be any of its names, old or new.
+
+    Args:
+        cursor: the end of the previous page of events.
 
     Raises:
         UnknownSubject: no event or link names the subject.
+        TooManyRelatives: the subject has too many links, or its relatives have too many events.
+        InvalidCursor: the cursor is malformed.
         DatabaseUnavailable: the events cannot be read.
     """
+    after = decode_event_cursor(cursor) if cursor else _BEGINNING
     async with database.transaction() as connection:
         names = await aliases.read_all(connection)
         canonical = names.canonical(subject)
@@ -108,10 +124,13 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
         found = [event for subject in subjects for event in surroundings.events.get(subject, ())]
         if not found and canonical not in surroundings.graph.upwards:
             raise UnknownSubject(await explain_absence(connection, subject, surroundings))
-        origins = await events.origins_of(connection, {event.subject for event in found})
-        is_experiment = canonical in surroundings.roots
-        row = await read_row(connection, surroundings.fold(canonical), terms, now) if is_experiment else None
-    experiment = await _explain_experiment(surroundings, canonical, row, terms, now) if row else None
+        page = await _read_page(connection, surroundings, subjects, after)
+        identified = await compute(partial(_identify, found, page), len(found))
+        origins = await events.origins_of(connection, identified)
+        is_root = canonical in surroundings.roots
+        folded = await compute(partial(surroundings.fold, canonical), len(found)) if is_root else None
+        row = await read_row(connection, folded, terms, now) if folded else None
+    experiment = await _explain_experiment(surroundings, folded, row, terms, now) if folded and row else None
     objection = _objections(surroundings, canonical)
     refusals = await asyncio.to_thread(find_refusals, surroundings, found, origins)
     return Explanation(
@@ -130,22 +149,46 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
                 and applies_to_experiment(event, own=names.canonical(event.subject) == canonical)
                 and not objection(event),
                 objection(event),
-                origins.get((event.subject, event_id(event)), ()),
+                origins.get((event.subject, identifier), ()),
             )
-            for event in sorted(found, key=lambda event: (event.occurred_at, event.subject, event_id(event)))
+            for event, identifier in page
             # Omit the declarations about a fork's branch: they contain the owner's name, and no metric uses them.
             if (shown := _without_owner(event.subject, subjects)) == event.subject or not isinstance(event, Declaration)
-            if not isinstance(event, Refused)
         ],
-        origins=_first_origins(found, origins),
+        following=_following(page),
+        origins=await compute(partial(_first_origins, found, origins), len(found)),
         refusals=refusals,
     )
 
 
+async def _read_page(
+    connection: Connection, surroundings: Surroundings, subjects: Iterable[Ref], after: EventPosition
+) -> list[tuple[LifecycleEvent, UUID]]:
+    names = frozenset[Ref]().union(*map(surroundings.aliases.names, subjects))
+    rows = await spare_events.read_page(connection, names, after, MOST_SHOWN)
+    return [
+        (events.decode_row(subject, kind, occurred_at, data), identifier)
+        for subject, kind, occurred_at, data, identifier in rows
+    ]
+
+
+def _identify(found: Iterable[LifecycleEvent], page: Iterable[tuple[LifecycleEvent, UUID]]) -> set[tuple[Ref, UUID]]:
+    identified = ((event.subject, event_id(event)) for event in found)
+    return {*identified, *((event.subject, identifier) for event, identifier in page)}
+
+
+def _following(page: Sequence[tuple[LifecycleEvent, UUID]]) -> str | None:
+    """The cursor of the next page, or None if this page is the last."""
+    if len(page) < MOST_SHOWN:
+        return None
+    last, identifier = page[-1]
+    return encode_event_cursor((last.occurred_at, last.subject, identifier))
+
+
 async def _explain_experiment(
-    surroundings: Surroundings, root: Ref, row: TeamRow, terms: Terms, now: datetime
+    surroundings: Surroundings, experiment: Experiment, row: TeamRow, terms: Terms, now: datetime
 ) -> ExplainedExperiment:
-    experiment, grounds = surroundings.fold(root), surroundings.grounds(root)
+    grounds = await asyncio.to_thread(surroundings.grounds, experiment.root)
     # A large row takes a while. In a thread, the event loop goes on to serve other requests.
     contributions = await asyncio.to_thread(find_contributions, experiment, row, terms, now)
     return ExplainedExperiment(

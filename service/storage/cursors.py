@@ -66,3 +66,25 @@ def decode_list_cursor(cursor: str, query: str) -> Position:
     if encoded_query != query:
         raise InvalidCursor
     return position
+
+
+EventPosition: TypeAlias = tuple[datetime, str, UUID]
+"""The time, the subject and the id of an event, by which the events of an explanation are sorted."""
+
+
+def encode_event_cursor(position: EventPosition) -> str:
+    at, subject, event = position
+    return base64.urlsafe_b64encode(f"{at.isoformat()} {event} {subject}".encode()).decode()
+
+
+def decode_event_cursor(cursor: str) -> EventPosition:
+    """Decode a cursor of the events of an explanation.
+
+    Raises:
+        InvalidCursor: the cursor is malformed.
+    """
+    try:
+        at, event, subject = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ", 2)
+        return datetime.fromisoformat(at).astimezone(UTC), subject, UUID(event)
+    except (ValueError, OverflowError) as error:
+        raise InvalidCursor from error

@@ -7,13 +7,13 @@ from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from service.lifecycle.codec import data_of, kind_of, read_event
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.references import Ref
 from service.storage.database import Connection, driver_of
-from service.storage.tables import among, columns, deliveries, event_deliveries
+from service.storage.tables import columns
 
 _PROVENANCE = ("subject", "event_id", "delivery_id", "rule")
 _INSERT_PROVENANCE = text(
@@ -156,16 +156,32 @@ class Origin:
     rule: str
 
 
-async def origins_of(connection: Connection, subjects: Collection[Ref]) -> dict[tuple[Ref, UUID], list[Origin]]:
-    """Read the deliveries that brought each event, the earliest first. A key is the subject and the event's id."""
-    rows = await connection.execute(
-        select(event_deliveries, deliveries.c.source, deliveries.c.received_at)
-        .join(deliveries, deliveries.c.id == event_deliveries.c.delivery_id)
-        .where(among(event_deliveries.c.subject, subjects))
-        .order_by(deliveries.c.received_at, deliveries.c.id)
-    )
+_MOST_ORIGINS = 20
+_ORIGINS = text(
+    """
+    SELECT found.* FROM unnest(CAST(:subjects AS text[]), CAST(:ids AS uuid[])) AS wanted(subject, id)
+    CROSS JOIN LATERAL (
+        SELECT brought.*, deliveries.source, deliveries.received_at
+        FROM event_deliveries AS brought JOIN deliveries ON deliveries.id = brought.delivery_id
+        WHERE brought.subject = wanted.subject AND brought.event_id = wanted.id
+        ORDER BY deliveries.received_at, deliveries.id LIMIT :most
+    ) AS found
+    ORDER BY found.received_at, found.delivery_id
+    """
+)
+
+
+async def origins_of(
+    connection: Connection, identified: Collection[tuple[Ref, UUID]]
+) -> dict[tuple[Ref, UUID], list[Origin]]:
+    """Read the deliveries that brought each event, the earliest first, and at most 20 for each event.
+
+    Args:
+        identified: the subject and the id of each event, which are also the keys of the result.
+    """
+    wanted = {"subjects": [subject for subject, _ in identified], "ids": [event for _, event in identified]}
     origins: dict[tuple[Ref, UUID], list[Origin]] = {}
-    for row in rows:
+    for row in await connection.execute(_ORIGINS, {**wanted, "most": _MOST_ORIGINS}):
         origin = Origin(row.delivery_id, row.source, row.received_at, row.rule)
         origins.setdefault((Ref(row.subject), row.event_id), []).append(origin)
     return origins

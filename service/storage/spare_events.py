@@ -1,4 +1,4 @@
-"""The table `spare_events`: events of busy subjects that folds do not read, since thinning leaves them out."""
+"""The table `spare_events`: events of busy subjects that folds do not read, and pages of these and all other events."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from service.lifecycle.references import Ref
+from service.storage.cursors import EventPosition
 from service.storage.database import Connection, driver_of
 
 IdentifiedRow: TypeAlias = tuple[str, str, datetime, str, UUID]
@@ -63,3 +64,27 @@ async def move(connection: Connection, subject: Ref, ids: Collection[UUID]) -> N
     spare = {"subject": subject, "ids": sorted(ids)}
     await connection.execute(_LOCK_EVENTS, spare)
     await connection.execute(_MOVE_SPARE, spare)
+
+
+_PAGE = """
+    SELECT subject, kind, occurred_at, data::text, id FROM (
+        SELECT * FROM events WHERE subject = ANY($1)
+        UNION ALL
+        SELECT * FROM spare_events AS spare WHERE subject = ANY($1)
+            AND NOT EXISTS (SELECT FROM events WHERE events.subject = spare.subject AND events.id = spare.id)
+    ) AS stored
+    WHERE kind <> 'refused' AND (occurred_at, subject COLLATE "C", id) > ($2, $3, $4)
+    ORDER BY occurred_at, subject COLLATE "C", id LIMIT $5
+"""
+
+
+async def read_page(
+    connection: Connection, subjects: Collection[Ref], after: EventPosition, limit: int
+) -> Sequence[IdentifiedRow]:
+    """Read a page of all events of the subjects, spare or not, in order of time, without refusals.
+
+    Args:
+        after: the position of the last event of the previous page.
+    """
+    rows: Sequence[IdentifiedRow] = await (await driver_of(connection)).fetch(_PAGE, sorted(subjects), *after, limit)
+    return rows

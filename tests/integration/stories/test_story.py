@@ -8,6 +8,7 @@ import pytest
 
 from service.deliveries.observation import Observation, Observed
 from service.demo.post import zulu
+from service.lifecycle.codec import event_id
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.providers import PROVIDERS
@@ -408,7 +409,7 @@ async def test_two_webhooks_with_the_same_event_are_two_deliveries_and_one_state
     async with database.transaction() as connection:
         rows, _ = await inbox_listing.read_page(connection)
         heard = (await events.events_of(connection, [Ref(ISSUE)]))[Ref(ISSUE)]
-        origins = await events.origins_of(connection, [Ref(ISSUE)])
+        origins = await events.origins_of(connection, [(event.subject, event_id(event)) for event in heard])
     assert {row.source for row in rows} == set(sources)
     assert len({row.provider_id for row in rows}) == 1
     assert len(heard) == len(set(heard)) == len(origins)

@@ -10,6 +10,7 @@ import pytest
 from tests.support.pgbouncer import Mode
 from tests.support.waiting import PATIENCE_SECONDS
 from tests.system.faults.attacks import ATTACKS, attack
+from tests.system.faults.busy import TOO_MANY_LINKS, keep_busy
 from tests.system.faults.fuzz import fuzz
 from tests.system.faults.long_run import ATTACKED_BYTES, CROWDED_BYTES, INFLIGHT_BYTES
 from tests.system.faults.outage import Away, Cluster, crowd, outage
@@ -81,3 +82,15 @@ def test_attacks_on_the_http_server_neither_fill_the_memory_nor_keep_honest_send
     assert seen.memory < ATTACKED_BYTES
     # However many requests are malformed, a line a minute says so.
     assert seen.lines < 10
+
+
+def test_neither_dense_links_nor_a_busy_subject_keep_honest_deliveries_waiting(directory: Path) -> None:
+    seen = keep_busy(directory, seconds=20, tickets=1000, repetitions=1000, patience=PATIENCE_SECONDS)
+    print(f"slowest answer to an honest sender: {seen.honest.slowest:.2f} s")
+    assert seen.honest.others == seen.attack.others == {}
+    assert len(seen.honest.acknowledged) >= 190
+    assert len(seen.attack.acknowledged) >= 1990
+    assert seen.projected == len(seen.honest.acknowledged)
+    assert (seen.holders, seen.fell) == (1, [])
+    assert TOO_MANY_LINKS in seen.reasons
+    assert seen.folded < 1000
