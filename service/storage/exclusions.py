@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from service.lifecycle.exclusions import Exclusion
@@ -29,8 +29,11 @@ async def replace(connection: Connection, current: Mapping[Ref, Exclusion], obso
     if rows:
         statement = insert(exclusions)
         updated = {name: statement.excluded[name] for name in ("reason", "excluded_at")}
+        # Do not write unchanged rows.
+        is_changed = or_(*(exclusions.c[name].is_distinct_from(value) for name, value in updated.items()))
         await connection.execute(
-            statement.on_conflict_do_update(index_elements=[exclusions.c.subject], set_=updated), rows
+            statement.on_conflict_do_update(index_elements=[exclusions.c.subject], set_=updated, where=is_changed),
+            rows,
         )
 
 

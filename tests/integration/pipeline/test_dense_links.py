@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Collection, Iterable
+from datetime import timedelta
 from uuid import NAMESPACE_OID, uuid5
 
 import pytest
@@ -166,7 +167,7 @@ async def test_a_long_fold_runs_in_a_thread_so_that_the_event_loop_is_not_blocke
         return fold(self, root)
 
     monkeypatch.setattr(Surroundings, "fold", watched)
-    daily = [Declared(HONEST, at(2, f"{n // 60:02}:{n % 60:02}:00"), "title", f"{n}", "item") for n in range(days)]
+    daily = [Active(HONEST, at(2, "00:00:00") + timedelta(days=day)) for day in range(days)]
     await _record(database, [*_marked(HONEST), *daily])
     await project(database)
     assert (threading.main_thread() not in threads) == in_thread

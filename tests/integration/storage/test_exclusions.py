@@ -31,3 +31,12 @@ async def test_a_replaced_exclusion_is_stored_once_and_an_obsolete_one_is_delete
         await exclusions.replace(connection, {ONE: Exclusion("deleted", at(6))}, [OTHER])
         rows = await connection.execute(text("SELECT * FROM exclusions"))
         assert [tuple(row) for row in rows] == [(ONE, "deleted", at(6))]
+
+
+async def test_an_exclusion_that_does_not_change_is_not_written_again(database: Database) -> None:
+    versions = []
+    for _ in range(2):
+        async with database.transaction() as connection:
+            await exclusions.replace(connection, {ONE: Exclusion("duplicate", at(5))}, [])
+            versions.append(await connection.scalar(text("SELECT xmin::text FROM exclusions")))
+    assert versions[0] == versions[1]
