@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, get_args
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -24,6 +25,7 @@ from service.lifecycle.evidence import LinkSet
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
 from service.providers import PROVIDERS
+from service.rules import patterns
 from service.rules.apply import apply_rules
 from service.rules.document import RulesFile
 from service.rules.model import Interpretation, Rules
@@ -178,6 +180,15 @@ def test_a_rule_matches_only_if_its_path_finds_a_true_value(where: str, matches:
 @pytest.mark.parametrize("payload", [None, [], "text", 12, {}])
 def test_a_rule_does_not_match_if_its_path_does_not_apply_to_the_payload(payload: Any) -> None:
     assert not events("- {when: {kind: closed}, where: a.b, then: concluded}", observed("closed"), payload=payload)
+
+
+def test_the_payload_is_searched_once_for_all_observations_of_a_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = Mock(side_effect=patterns.search)
+    monkeypatch.setattr(patterns, "search", searched)
+    text = "- {when: {kind: closed}, where: \"object.value == 'failed'\", then: concluded}"
+    closed = [observed("closed", at(day)) for day in range(3, 20)]
+    assert len(apply_rules(rules(text), "jira", closed, raw_payload(PAYLOAD)).events) == len(closed)
+    assert searched.call_count == 1
 
 
 def test_the_payload_is_decoded_only_if_a_rule_needs_it() -> None:
