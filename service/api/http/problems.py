@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
+from service.api.http.escaped_json import escape
 from service.api.http.security_headers import HEADERS
 from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.signatures import SignatureRefused
@@ -101,6 +102,13 @@ CLIENT_CLOSED_REQUEST = 499
 _MEDIA_TYPE = "application/problem+json"
 
 
+class _Escaped(JSONResponse):
+    """An answer whose texts control no terminal, also on the routes of webhooks, which no middleware sees."""
+
+    def render(self, content: Any) -> bytes:
+        return escape(super().render(content))
+
+
 @dataclass(frozen=True, slots=True)
 class ProblemType:
     """A kind of problem.
@@ -125,7 +133,7 @@ class ProblemType:
 
     def response(self, detail: str, **members: Any) -> JSONResponse:
         """The answer with this problem's details and these additional members."""
-        return JSONResponse(self.document(detail) | members, self.status, dict(self.headers), media_type=_MEDIA_TYPE)
+        return _Escaped(self.document(detail) | members, self.status, dict(self.headers), media_type=_MEDIA_TYPE)
 
 
 def _urn(slug: str) -> str:

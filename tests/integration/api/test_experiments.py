@@ -22,7 +22,7 @@ from service.storage import experiments
 from service.storage.database import Database
 from tests.support.builders import Issue, PullRequest, at, experiment, renamed, taken_up, terms, workflow_run
 from tests.support.drawn import portfolios
-from tests.support.road import api, deliver, is_problem, post, store_experiments
+from tests.support.road import api, bearer, deliver, is_problem, post, store_experiments
 
 NOW = at(20)
 TOKENS = {"read": "r3ad-t0ken", "write": "wr1te-t0ken", "admin": "adm1n-t0ken"}
@@ -322,3 +322,17 @@ async def test_a_change_of_an_experiment_is_visible_at_once(database: Database) 
     async with api(database, now=NOW) as client:
         shown = (await client.get("/experiments", params={"team": "ads"})).json()["experiments"]
     assert [one["title"] for one in shown] == ["Another"]
+
+
+async def test_no_title_and_no_path_in_an_answer_controls_the_terminal(database: Database) -> None:
+    title = "Answer\u202e from \x9b31mthe\x7f cache"
+    await deliver(database, Issue(created_at=at(2), title=title).opened())
+    async with api(database, NOW, api_tokens=TOKENS) as client:
+        headers = bearer(TOKENS["read"])
+        listed = await client.get("/experiments", headers=headers)
+        explained = await client.get("/experiments/github:acme%2Fapp%2345/explain", headers=headers)
+        unknown = await client.get("/experiments/gith\u202eub", headers=headers)
+        refused = await client.post("/webhooks/gi\u202ehub", content=b"{}")
+    assert [one["title"] for one in listed.json()["experiments"]] == [title]
+    for answer in (listed, explained, unknown, refused):
+        assert [line for line in answer.text.split("\n") if not line.isprintable()] == [], answer.text
