@@ -14,7 +14,7 @@ import uvloop
 
 from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer
-from tests.bench import busy, core, freshness, ingest, interpret, lists, memory, refreshes, replay, starting
+from tests.bench import busy, core, freshness, ingest, interpret, lists, memory, pooler, refreshes, replay, starting
 from tests.bench.report import Line, as_json, machine, replace_results, table
 from tests.support.paths import REPOSITORY
 
@@ -29,6 +29,7 @@ It takes the URL of a migrated database without rows, and a scratch directory.
 
 BENCHMARKS: Mapping[str, Measure] = {
     "ingest": ingest.measure,
+    "pooler": pooler.measure,
     "interpret": interpret.measure,
     "replay": replay.measure,
     "freshness": freshness.measure,
