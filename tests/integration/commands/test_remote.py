@@ -31,7 +31,8 @@ def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
 
 def _remotely(url: str, *arguments: str, token: str = TOKENS["API_TOKENS__ADMIN"]) -> CompletedProcess[str]:
     # A command that uses the local database in spite of the address fails.
-    return invoke(*arguments, URL=url, TOKEN=token, DATABASE_URL=UNREACHABLE)
+    # The default data directory may have the read token of a real service on this machine.
+    return invoke(*arguments, URL=url, TOKEN=token, DATABASE_URL=UNREACHABLE, DATA_DIR="/nonexistent/loopgauge")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,8 @@ def test_a_refused_token_is_reported_with_the_token_to_use_and_never_shown(servi
         "wrong": "the service does not have this bearer token",
         "r3ad-t0ken": "the token in LOOPGAUGE_API_TOKENS__READ does not allow this request",
     }[token]
-    assert ended.stderr == f"loopgauge: {reason}; give the {right} of {service.url} in LOOPGAUGE_TOKEN\n"
+    made = "" if token == "r3ad-t0ken" else "; loopgauge sign-in --token prints its read token"
+    assert ended.stderr == f"loopgauge: {reason}; give the {right} of {service.url} in LOOPGAUGE_TOKEN{made}\n"
 
 
 def test_the_error_of_a_remote_service_reads_as_the_error_of_the_local_database(
