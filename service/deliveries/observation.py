@@ -129,10 +129,12 @@ class Stated:
 
     Attributes:
         unread: a reason for each part of the statement that has no effect, such as a misspelt property.
+        by_hand: whether a person states the events, with a command or the API, rather than a program.
     """
 
     events: tuple[LifecycleEvent, ...]
     unread: tuple[str, ...] = ()
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """The metrics that count an experiment, as lines of text: the values, and the experiment's part in them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, assert_never
 
-from service.lifecycle.durations import measure_duration
+from service.lifecycle.durations import describe_duration
 from service.presentation.explanation import ExplanationAnswer, FigureAnswer
 
 _MERGED = ("team", "window", "q", "experiment", "url")
@@ -14,16 +14,34 @@ _Group: TypeAlias = Sequence[FigureAnswer]
 
 
 def metric_lines(shown: ExplanationAnswer, width: int) -> Iterator[str]:
-    """For each metric, its selector without the team, and the values in each window, if possible on the same line."""
-    for selector, group in _groups(shown.figures).items():
+    """For each metric, its selector without the team, and the values in each window, if possible on the same line.
+
+    All metrics that are withheld share one line.
+    """
+    groups = _groups(shown.figures)
+    withheld = [group for group in groups.values() if all(map(_is_withheld, group))]
+    for selector, group in groups.items():
+        if group in withheld:
+            continue
         text = _describe(group)
         if len(selector) + len(text) + 2 <= width:
             yield f"{selector}  {text}"
         else:
             yield selector
             yield f"  {text}"
-    if any(_is_withheld(figure) for figure in shown.figures):
+    if withheld:
+        yield _all_withheld(groups.values(), withheld, shown.minimum_sample)
+    elif any(map(_is_withheld, shown.figures)):
         yield f"withheld: fewer than {shown.minimum_sample} in the sample (LOOPGAUGE_MIN_SAMPLE)"
+
+
+def _all_withheld(groups: Iterable[_Group], withheld: Sequence[_Group], minimum: int) -> str:
+    """One line for the metrics without a published value, with the sizes of their samples."""
+    others = [group for group in groups if group[0].sample and group not in withheld]
+    sizes = sorted({figure.sample.count for group in withheld for figure in group if figure.sample})
+    some = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else str(sizes[0] if sizes else 0)
+    which = "the other shares and medians" if others else "all shares and medians"
+    return f"{which}: {_WITHHELD} ({some} of {minimum} needed; see LOOPGAUGE_MIN_SAMPLE)"
 
 
 def _is_withheld(figure: FigureAnswer) -> bool:
@@ -46,7 +64,7 @@ def _describe(group: _Group) -> str:
         case "share":
             return f"{_join(f'{_window(figure)}{_share(figure)}' for figure in group)}{_membership(group)}"
         case "duration" if first.sample is None:
-            return f"its own {measure_duration(first.own or 0)}{_remark(first)}"
+            return f"its own {_duration(first.own or 0)}{_remark(first)}"
         case "duration":
             return _quantiles(group)
         case "time":
@@ -99,7 +117,7 @@ def _membership(group: _Group) -> str:
 def _quantiles(group: _Group) -> str:
     """The experiment's own duration, and the median in each window. The other quantiles are in the JSON document."""
     own = group[0].own
-    whose = "no answer of its own" if own is None else f"its own {measure_duration(own)}"
+    whose = "no answer of its own" if own is None else f"its own {_duration(own)}"
     medians = _join(map(_median, (figure for figure in group if figure.labels["q"] == _MEDIAN)))
     return f"{whose}; median {medians}"
 
@@ -107,8 +125,12 @@ def _quantiles(group: _Group) -> str:
 def _median(figure: FigureAnswer) -> str:
     sample = f" (of {figure.sample.count})" if figure.sample else ""
     if figure.value is not None:
-        return f"{_window(figure)}{measure_duration(figure.value)}{sample}"
-    return f"{_window(figure)}{_WITHHELD if _is_withheld(figure) else 'not reached'}{sample}"
+        return f"{_duration(figure.value)}{_in_window(figure)}{sample}"
+    return f"{_WITHHELD if _is_withheld(figure) else 'not reached'}{_in_window(figure)}{sample}"
+
+
+def _duration(seconds: float) -> str:
+    return describe_duration(timedelta(seconds=seconds))
 
 
 def _moment(figure: FigureAnswer) -> str:

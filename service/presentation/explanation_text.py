@@ -21,7 +21,9 @@ from service.presentation.explanation_metrics import metric_lines
 from service.presentation.in_force import FieldAnswer
 from service.presentation.timeline import Step, StepAnswer
 
-_NARROWEST, _WIDEST = 80, 100
+_NARROWEST = 40
+# A text that continues must keep room for a few words a line.
+_FEW_WORDS = 24
 _LONGEST_TITLE = 240
 _LONGEST_VALUE = 120
 _MOST_REFUSED = 10
@@ -61,13 +63,13 @@ def explanation_text(shown: ExplanationAnswer, width: int, *, events: bool = Fal
     """Write an explanation for people, with colour codes. To print elsewhere than to a terminal, strip the codes.
 
     Args:
-        width: the number of columns of the terminal; the text uses at least 80 and at most 100.
+        width: the number of columns of the terminal, at which long lines wrap; the text uses at least 40.
         events: whether to add all events, and everything else that is stored about the experiment.
     """
-    width = min(max(width, _NARROWEST), _WIDEST)
+    width = max(width, _NARROWEST)
     parts = (
         _head(shown),
-        _section("timeline (UTC)", map(_Line, _timeline(shown.timeline, width - len(_INDENT)))),
+        _section("timeline (UTC)", _timeline(shown.timeline)),
         _section("in force", chain.from_iterable(_field(one) for one in shown.in_force if one.field != _SHOWN_ABOVE)),
         _section("without effect", _all_refused(shown.refused, _MOST_REFUSED if not events else len(shown.refused))),
         _section(_metrics_title(shown), (_Line(line, 6) for line in metric_lines(shown, width - len(_INDENT)))),
@@ -129,42 +131,33 @@ def _state(one: ExperimentAnswer) -> str:
     return f"concluded: {outcome} after {latency.words}, {threshold}: {verdict}"
 
 
-def _timeline(steps: Sequence[StepAnswer], width: int) -> Iterator[str]:
+def _timeline(steps: Sequence[StepAnswer]) -> Lines:
+    spans = list(_spans(steps))
+    widest = max(map(len, spans), default=0)
+    for step, span in zip(steps, spans, strict=True):
+        start = f"{_STEPS[step.step]:12} "
+        if step.at is not None:
+            start += f"{_time(step.at)} {span:{widest}}  "
+        said = step.said_by.words if step.said_by else ""
+        yield _Line(f"{start}{', '.join(filter(None, (said, *_remarks(step))))}".rstrip(), len(_INDENT) + len(start))
+
+
+def _spans(steps: Sequence[StepAnswer]) -> Iterator[str]:
+    """The time from the step before to each step; empty for the first step and for a step that has not happened."""
     before: datetime | None = None
     for step in steps:
-        name = f"{_STEPS[step.step]:12}"
-        if step.at is None:
-            yield _fit(name, step.remark.split(", "), width)
-            continue
-        after = _signed(step.at - before) if before else ""
-        said = step.said_by.words if step.said_by else ""
-        yield _fit(f"{name} {_time(step.at)} {after:12}", [said, *_remarks(step)], width)
-        before = step.at
+        yield _signed(step.at - before) if step.at and before else ""
+        before = step.at or before
 
 
 def _remarks(step: StepAnswer) -> Sequence[str]:
     # The head already shows the outcome, which is the first remark about the answer.
-    return step.remark.split(", ")[1 if step.step == "answer" else 0 :]
-
-
-def _fit(start: str, parts: Iterable[str], width: int) -> str:
-    """The start of a line, and as many of the parts as fit. The first part is cut if it is too wide itself."""
-    first, *more = list(filter(None, parts)) or [""]
-    line = _cut(f"{start} {first}", width)
-    for part in more:
-        if len(line) + len(part) + len(", ") > width:
-            break
-        line += f", {part}"
-    return line.rstrip()
+    return step.remark.split(", ")[1 if step.step == "answer" and step.at else 0 :]
 
 
 def _signed(span: timedelta) -> str:
-    """The time since the step before in at most 12 characters, such as `+2 d 20 h`; negative if the step is earlier."""
-    minutes = int(abs(span).total_seconds() / 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    two = [f"{count} {unit}" for count, unit in ((days, "d"), (hours, "h"), (minutes, "min")) if count][:2]
-    return f"{'-' if span < timedelta(0) else '+'}{' '.join(two) or '0 min'}"
+    """The time since the step before, such as `+2 days 20 hours`; negative if the step is earlier."""
+    return f"{'-' if span < timedelta(0) else '+'}{describe_duration(abs(span))}"
 
 
 def _field(field: FieldAnswer) -> Lines:
@@ -232,4 +225,5 @@ def _render(line: _Line, width: int) -> Iterator[str]:
 def _wrap(text: str, width: int, hang: int) -> list[str]:
     # Keep the spaces of the first line, which align its columns.
     indent = " " * (len(text) - len(text.lstrip()))
-    return textwrap.wrap(text, width, subsequent_indent=" " * max(hang, len(indent)), break_on_hyphens=False)
+    later = " " * min(max(hang, len(indent)), max(width - _FEW_WORDS, len(indent)))
+    return textwrap.wrap(text, width, subsequent_indent=later, break_on_hyphens=False)

@@ -1,4 +1,4 @@
-"""The origin of a statement, in words: by label, by comment, by API, by a rule, or inferred. Never a person."""
+"""The origin of a statement, in words: by label, by comment, by hand, by a rule, or inferred. Never a person."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from service.lifecycle.events import (
     Started,
     Withdrawn,
 )
-from service.rules.apply import COMMANDED, STATED
+from service.rules.apply import BY_HAND, COMMANDED, STATED
 from service.storage.events import Origin
 
 # The default rules are named after their effect and its cause, such as `concluded by closing`.
@@ -34,7 +34,7 @@ _CHANNELS: Mapping[DeclarationChannel, Channel] = {
     "derived": "inferred",
 }
 # The names that stand for a rule if a person states an event in a comment, or with the API.
-_NAMELESS: Mapping[str, Channel] = {COMMANDED: "comment", STATED: "api"}
+_NAMELESS: Mapping[str, Channel] = {COMMANDED: "comment", STATED: "api", BY_HAND: "api"}
 SAID_BY: dict[str, Any] = {
     "channel": "rule",
     "label": "",
@@ -70,9 +70,9 @@ def said_by(event: LifecycleEvent, origin: Origin | None) -> SaidBy:
     label = event.label if isinstance(event, Declared | Withdrawn) else ""
     channel = _channel(event, rule)
     words = _words(channel, label, rule)
-    return SaidBy(
-        channel=channel, label=label, rule=rule, source=source, words=f"{words} ({source})" if source else words
-    )
+    # A person's act has no tool to name.
+    shown = f"{words} ({source})" if source and rule != BY_HAND else words
+    return SaidBy(channel=channel, label=label, rule=rule, source=source, words=shown)
 
 
 def _channel(event: LifecycleEvent, rule: str) -> Channel:
@@ -92,7 +92,7 @@ def _words(channel: Channel, label: str, rule: str) -> str:
         case "comment":
             return "by comment"
         case "api":
-            return "by API"
+            return BY_HAND if rule == BY_HAND else "by API"
         case "inferred":
             return _by_rule(rule).replace("by ", "inferred from the ", 1) if rule else "inferred"
         case "type":

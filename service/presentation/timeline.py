@@ -1,7 +1,7 @@
 """The timeline of an experiment: its six steps, from the idea to production."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -102,19 +102,14 @@ def _answer(explained: ExplainedExperiment, as_of: datetime) -> str:
         return "not concluded"
     threshold = f"threshold {describe_duration(status.threshold)}"
     late = ": overdue" if status.overdue else ""
-    return f"open for {describe_duration(_rounded(status.age))}, {threshold}{late}{_forgotten(explained, as_of)}"
+    return f"open for {describe_duration(status.age)}, {threshold}{late}{_forgotten(explained, as_of)}"
 
 
 def _forgotten(explained: ExplainedExperiment, as_of: datetime) -> str:
     if not explained.status.forgotten:
         return ""
     quiet = as_of - explained.status.experiment.last_activity_at
-    return f", no activity for {describe_duration(_rounded(quiet))}: forgotten"
-
-
-def _rounded(span: timedelta) -> timedelta:
-    """A duration without the hours beside whole days, which would only make it longer to read."""
-    return timedelta(days=span.days) if span.days else span
+    return f", no activity for {describe_duration(quiet)}: forgotten"
 
 
 def _shared_event(declarations: Sequence[LifecycleEvent], at: datetime | None) -> LifecycleEvent | None:

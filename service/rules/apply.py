@@ -46,6 +46,9 @@ _MOST_REASONS = 20
 COMMANDED = "command in a comment"
 """The text that events of commands show in place of a rule."""
 STATED = "stated"
+"""The text that events of CloudEvents show in place of a rule."""
+BY_HAND = "by hand"
+"""The text that events which a person adds, with a command or the API, show in place of a rule."""
 _REFUSED = "refused"
 
 
@@ -106,8 +109,8 @@ def apply_rules(
                 _apply_to_observation(rules, provider, observation, payload, findings)
             case Commented():
                 _apply_commands(rules, provider, observation, findings)
-            case Stated(events=events, unread=unread):
-                findings.add(events, STATED)
+            case Stated(events=events, unread=unread, by_hand=by_hand):
+                findings.add(events, BY_HAND if by_hand else STATED)
                 findings.refused += unread
             case Linked(stated_by=subject):
                 _add_link(observation, findings, outsiders.get(subject))
@@ -123,7 +126,7 @@ def apply_rules(
 
 def _conclude(findings: _Findings) -> Interpretation:
     counts = (
-        STATED in findings.matched
+        not {STATED, BY_HAND}.isdisjoint(findings.matched)
         or findings.aliases
         or any(map(_counts, findings.statements))
         or any(map(_links_another, findings.links))

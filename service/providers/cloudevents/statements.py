@@ -95,7 +95,8 @@ def observations_of(
     data = _data(raw)
     marks = _marks(event, statement, subject, at)
     stated = events_of(statement, subject, at, data.declared, channel="api", result=data.result or "success")
-    return (Stated((*marks, *stated), tuple(_unread(raw))), *_linked(subject, at, data, references))
+    said = Stated((*marks, *stated), tuple(_unread(raw)), by_hand=event.source == BY_HAND)
+    return (said, *_linked(subject, at, data, references))
 
 
 def _describe_unknown(type_: str) -> str:

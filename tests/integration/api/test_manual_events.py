@@ -75,11 +75,11 @@ async def test_a_manual_classification_changes_the_metrics_and_is_explained(data
         delivery = (await client.get(f"/deliveries/{response.json()['delivery']}", headers=headers)).json()
     assert (response.status_code, response.json()["status"]) == (202, "stored")
     assert counted["deliveries_total", "stored", "cloudevents"] == 1
-    assert (delivery["source"], delivery["verdict"], delivery["reason"]) == ("cloudevents", "counted", "stated")
+    assert (delivery["source"], delivery["verdict"], delivery["reason"]) == ("cloudevents", "counted", "by hand")
     [said] = [one for one in explained["events"] if one["data"].get("field") == "failure_category"]
     assert (said["occurred_at"], said["data"]["channel"], said["counts"]) == ("2026-03-10T09:00:00Z", "api", True)
     [origin] = said["origins"]
-    assert (origin["source"], origin["rule"], origin["delivery"]) == ("cloudevents", "stated", delivery["id"])
+    assert (origin["source"], origin["rule"], origin["delivery"]) == ("cloudevents", "by hand", delivery["id"])
     shown = await exported_samples(database, NOW)
     window = TERMS.windows[-1].label
     assert shown["failures", "intelligent", "search", window] == 1

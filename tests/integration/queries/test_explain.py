@@ -64,11 +64,12 @@ async def test_a_failed_experiment_has_six_lines_at_most_and_each_says_who_said_
         "concluded: failed (intelligent) after 4 days 1 hour, threshold 14 days: within",
     ]
     assert section(written, "timeline (UTC)") == [
-        "  idea         2026-03-02 09:00              by creation (github)",
-        "  start        2026-03-02 16:00 +7 h         by assignment (github)",
-        "  first result 2026-03-04 09:00 +1 d 17 h    by a run that failed (github)",
-        "  answer       2026-03-06 10:00 +2 d 1 h     by closing (github)",
-        "  shared       2026-03-08 09:00 +1 d 23 h    by comment (github)",
+        "  idea         2026-03-02 09:00                  by creation (github)",
+        "  start        2026-03-02 16:00 +7 hours         by assignment (github)",
+        "  first result 2026-03-04 09:00 +1 day 17 hours  by a run that failed (github),",
+        "                                                 failure",
+        "  answer       2026-03-06 10:00 +2 days 1 hour   by closing (github)",
+        "  shared       2026-03-08 09:00 +1 day 23 hours  by comment (github)",
     ]
     in_force = section(written, "in force")
     assert "  outcome   failed, by label outcome:failed (github), since 2026-03-06 09:00" in in_force
@@ -79,6 +80,8 @@ async def test_a_failed_experiment_has_six_lines_at_most_and_each_says_who_said_
         "comment",
     )
     counts = section(written, "counts in these metrics of team search, and in those of all teams")
+    assert counts[-1] == "  all shares and medians: withheld (1 of 5 needed; see LOOPGAUGE_MIN_SAMPLE)"
+    assert "".join(counts).count("withheld") == 1
     assert '  loopgauge_failures{category="intelligent"}  1 of 1 in 7d, 1 of 1 in 90d' in counts
 
 
@@ -165,7 +168,7 @@ async def test_a_step_before_the_step_before_it_has_a_negative_time_and_the_stag
     late = replace(ISSUE, created_at=at(3))
     await deliver(database, late.opened(), late.commented("/experiment start", at(2)))
     shown = await answer(database)
-    assert any(line.startswith("  start        2026-03-02 09:00 -1 d ") for line in text(shown).splitlines())
+    assert any(line.startswith("  start        2026-03-02 09:00 -1 day ") for line in text(shown).splitlines())
     assert "the stage idea to start is left out: it ends before it begins" in shown.not_counted
     [start] = [one for one in shown.timeline if one.step == "start"]
     assert (start.after, start.remark) == (None, "earlier than the step before")
@@ -185,7 +188,7 @@ async def test_evidence_names_the_experiment_that_it_is_evidence_for(database: D
     assert f"next: loopgauge explain {ROOT}" in written
 
 
-async def test_a_statement_by_api_is_said_by_api(database: Database) -> None:
+async def test_a_statement_of_a_person_with_a_command_or_the_api_is_said_by_hand(database: Database) -> None:
     await deliver(database, ISSUE.opened())
     async with api(database, now=at(5), api_tokens={"write": WRITE}) as client:
         path = f"/experiments/{ROOT.replace('#', '%23')}/events"
@@ -194,7 +197,7 @@ async def test_a_statement_by_api_is_said_by_api(database: Database) -> None:
     assert posted.is_success, posted.text
     await settle(database)
     shown = await answer(database)
-    assert steps(shown)["answer"].startswith("by API")
+    assert steps(shown)["answer"] == "by hand"
     [outcome] = [one for one in shown.in_force if one.field == "outcome"]
     assert (outcome.value, outcome.said_by and outcome.said_by.channel) == ("failed", "api")
 
@@ -229,6 +232,22 @@ async def test_a_title_can_neither_command_the_terminal_nor_fill_it(database: Da
     lines = click.unstyle(written).splitlines()
     assert len(lines) < 50
     assert max(map(columns, lines)) <= 80
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+async def test_no_line_of_the_timeline_is_cut_and_none_is_wider_than_the_terminal(
+    database: Database, width: int
+) -> None:
+    late = replace(ISSUE, created_at=at(3))
+    await deliver(database, late.opened(), late.commented("/experiment start", at(2)), late.closed(at(6))[1])
+    shown = await answer(database)
+    for step in shown.timeline:
+        step.remark = ", ".join(filter(None, (step.remark, 'a remark that is "longer" than any terminal is wide ' * 5)))
+    written = click.unstyle(explanation_text(shown, width))
+    assert "…" not in written
+    assert max(map(columns, written.splitlines())) <= width
+    plain = " ".join(written.split())
+    assert plain.count(" ".join(('a remark that is "longer" than any terminal is wide ' * 5).split())) == 4
 
 
 def columns(line: str) -> int:
