@@ -100,7 +100,7 @@ def test_a_service_says_what_it_refuses(database_url: str, tmp_path: Path) -> No
         for secret in ("another", "a third"):
             refused = opened().headers(secret=secret)
             httpx.post(f"{service.url}/webhooks/github", content=opened().body, headers=refused)
-        shown = invoke("sources", URL=service.url).stdout
+        shown = invoke("sources", URL=service.url, DATA_DIR=str(tmp_path / "data")).stdout
         log = [entry for entry in service.log() if entry["event"] == "webhook refused"]
     assert "gitlab: it is not configured now, so its webhooks get a 404: remove the webhook, or set" in shown
     assert "github: 2 requests were refused since " in shown
