@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from service.api.http.auth import TokenGuard
 from service.api.http.bodies import BodyReader
 from service.api.http.encodings import refuse_encoded
+from service.api.http.invalid_fields import describe_invalid
 from service.api.http.problems import (
     PROBLEMS,
     BodyEncoded,
@@ -167,7 +168,7 @@ def _parse(body: bytes, key: str) -> ManualEvent:
     try:
         parsed = ManualEventBody.model_validate_json(body, strict=True)
     except ValidationError as error:
-        errors = error.errors(include_url=False, include_context=False)
+        errors = error.errors(include_url=False)
         raise RequestValidationError([_propose_nearest(invalid) for invalid in errors]) from error
     data = parsed.model_dump(exclude={"event", "occurred_at"}, exclude_none=True)
     return ManualEvent(parsed.event, parsed.occurred_at, data, key)
@@ -176,14 +177,14 @@ def _parse(body: bytes, key: str) -> ManualEvent:
 def _propose_nearest(invalid: ErrorDetails) -> dict[str, Any]:
     """The error about a field of the body, without the body's content. The message proposes the nearest word."""
     name = ".".join(map(str, invalid["loc"]))
-    message = invalid["msg"]
+    message = describe_invalid(invalid)
     if invalid["type"] == "extra_forbidden":
         message = "; ".join(filter(None, (message, did_you_mean(name, ManualEventBody.model_fields))))
     elif isinstance(invalid["input"], str) and name in _CHOICES:
         message = expected_one_of(invalid["input"], _CHOICES[name])
     elif isinstance(invalid["input"], str) and name in _TEXTS:
         message = f"expected {_TEXTS[name]}"
-    return {"type": invalid["type"], "loc": ("body", *invalid["loc"]), "msg": message}
+    return {"type": "described", "loc": ("body", *invalid["loc"]), "msg": message}
 
 
 def build_router(events: ManualEventReceiver, write_guard: TokenGuard) -> APIRouter:

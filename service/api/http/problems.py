@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from service.api.http.escaped_json import escape
+from service.api.http.invalid_fields import describe_invalid
 from service.api.http.security_headers import HEADERS
 from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.signatures import SignatureRefused
@@ -345,7 +346,7 @@ def _with_head(methods: Sequence[str]) -> list[str]:
 
 
 async def _answer_validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
-    fields = [{"field": _dotted(invalid["loc"]), "message": invalid["msg"]} for invalid in error.errors()]
+    fields = [{"field": _dotted(invalid["loc"]), "message": describe_invalid(invalid)} for invalid in error.errors()]
     return problem_for(
         InvalidRequest("; ".join(f"{invalid['field']}: {invalid['message']}" for invalid in fields)), errors=fields
     )
