@@ -3,13 +3,14 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeAlias
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AfterValidator, WithJsonSchema
 
 from service.api.http.auth import TokenGuard
 from service.api.http.openapi import Document
 from service.api.http.problems import TokenNotConfigured, TokenRefused, describe_problems
 from service.api.http.strict_route import StrictRoute
+from service.api.http.turns import TooManyWaiting, Turns
 from service.lifecycle.durations import format_duration, parse_window
 from service.lifecycle.errors import UnknownTeam
 from service.metrics.terms import Window
@@ -51,7 +52,9 @@ _Team = Annotated[
         min_length=1,
     ),
 ]
-_PROBLEMS = describe_problems(TokenRefused, TokenNotConfigured, UnknownTeam, DatabaseUnavailable, ChildProcessFailed)
+_PROBLEMS = describe_problems(
+    TokenRefused, TokenNotConfigured, UnknownTeam, TooManyWaiting, DatabaseUnavailable, ChildProcessFailed
+)
 
 
 def describe_scorecard(document: Document) -> None:
@@ -63,6 +66,7 @@ def describe_scorecard(document: Document) -> None:
 def build_router(compile_scorecard: CompileScorecard, read_guard: TokenGuard) -> APIRouter:
     """Build the route of the scorecard."""
     routes = APIRouter(tags=["scorecard"], dependencies=[Depends(read_guard)], route_class=StrictRoute)
+    turns = Turns()
 
     @routes.get(
         PATH,
@@ -70,18 +74,18 @@ def build_router(compile_scorecard: CompileScorecard, read_guard: TokenGuard) ->
         response_model=Scorecard,
         responses=_PROBLEMS,
     )
-    async def scorecard(team: _Team = ORGANISATION, window: _Window = DEFAULT_WINDOW) -> Response:
+    async def scorecard(request: Request, team: _Team = ORGANISATION, window: _Window = DEFAULT_WINDOW) -> Response:
         """The four questions are how long it takes from an idea to knowing whether it worked, when a failure was last
         shared, which group of failures is the biggest, and whether ideas are bold or safe.
 
         Each metric is an object with a `value`, the number `n` of experiments behind the value and, often, the value in
         `words`. If there is no value, `reason` says why. `previous` is the same metric as it was one window ago.
 
-        The values are computed as for `/metrics`, and are at most a few seconds old.
+        The values are computed as for `/metrics`, and are at most a few seconds old. The scorecards of one client are
+        compiled one after the other; a client that has too many requests waiting gets a 429.
         """
-        return Response(
-            await compile_scorecard(team, Window(window, parse_window(window))),
-            media_type="application/json",
-        )
+        async with turns.turn(request):
+            compiled = await compile_scorecard(team, Window(window, parse_window(window)))
+        return Response(compiled, media_type="application/json")
 
     return routes

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from service.api.http.escaped_json import escape
 from service.api.http.invalid_fields import describe_invalid
 from service.api.http.security_headers import HEADERS
+from service.api.http.turns import TooManyWaiting
 from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.signatures import SignatureRefused
 from service.lifecycle.errors import (
@@ -217,6 +218,9 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     ),
     Overloaded: ProblemType(
         HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", "The service is receiving too much data", _RETRY_SOON
+    ),
+    TooManyWaiting: ProblemType(
+        HTTPStatus.TOO_MANY_REQUESTS, "too-many-waiting", "Too many requests of this client wait", _RETRY_SOON
     ),
     DatabaseUnavailable: ProblemType(
         HTTPStatus.SERVICE_UNAVAILABLE, "database-unavailable", "PostgreSQL is not available", _RETRY_SOON

@@ -101,7 +101,7 @@ async def test_without_a_database_the_scorecard_is_answered_503_with_retry_after
 async def test_the_openapi_document_has_an_example_of_a_scorecard_and_each_problem(database: Database) -> None:
     async with api(database) as client:
         described = (await client.get("/openapi.json")).json()["paths"]["/scorecard"]["get"]
-    assert set(described["responses"]) == {"200", "401", "403", "404", "422", "503"}
+    assert set(described["responses"]) == {"200", "401", "403", "404", "422", "429", "503"}
     answer = described["responses"]["200"]["content"]["application/json"]
     assert answer["schema"] == {"$ref": "#/components/schemas/Scorecard"}
     assert Scorecard.model_validate(answer["example"]).teams == ("platform", "search")
