@@ -10,7 +10,7 @@ import pytest
 from tests.support.pgbouncer import Mode
 from tests.support.waiting import PATIENCE_SECONDS
 from tests.system.faults.attacks import ATTACKS, attack
-from tests.system.faults.busy import TOO_MANY_LINKS, keep_busy
+from tests.system.faults.busy import MOST_FOLDED, TOO_MANY_LINKS, keep_busy
 from tests.system.faults.fuzz import fuzz
 from tests.system.faults.long_run import ATTACKED_BYTES, CROWDED_BYTES, INFLIGHT_BYTES
 from tests.system.faults.outage import Away, Cluster, crowd, outage
@@ -93,4 +93,4 @@ def test_neither_dense_links_nor_a_busy_subject_keep_honest_deliveries_waiting(d
     assert seen.projected == len(seen.honest.acknowledged)
     assert (seen.holders, seen.fell) == (1, [])
     assert TOO_MANY_LINKS in seen.reasons
-    assert seen.folded < 1000
+    assert seen.folded < MOST_FOLDED
