@@ -47,7 +47,7 @@ lint: $(VENV)/dev.done ## check formatting, lint, types, import contracts and pr
 	@$(BIN)/python -m tests.support.prose
 
 check: lint tools ## run make lint, then check the Dockerfile, compose.yaml, the workflows and the chart
-	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/hadolint Dockerfile Dockerfile.demo
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml

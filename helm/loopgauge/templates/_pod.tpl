@@ -44,6 +44,19 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
+{{/* The preference of a pod for a node without another pod of its role. Arguments: root, role. */}}
+{{- define "loopgauge.antiAffinity" -}}
+podAntiAffinity:
+  preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 100
+      podAffinityTerm:
+        topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels:
+            {{- include "loopgauge.selector" .root | nindent 12 }}
+            app.kubernetes.io/component: {{ .role }}
+{{- end -}}
+
 {{/* The pods of a role. Arguments: root, role. */}}
 {{- define "loopgauge.pod" -}}
 {{- $api := eq .role "api" -}}
@@ -158,9 +171,7 @@ spec:
   {{- with $of.tolerations }}
   tolerations: {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- with $of.affinity }}
-  affinity: {{- toYaml . | nindent 4 }}
-  {{- end }}
+  affinity: {{- merge (deepCopy $of.affinity) (include "loopgauge.antiAffinity" (dict "root" . "role" $role) | fromYaml) | toYaml | nindent 4 }}
   {{- with $of.priorityClassName }}
   priorityClassName: {{ . }}
   {{- end }}

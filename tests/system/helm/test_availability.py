@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.system.helm.chart import minimal, of_kind, pod_of, scenario
+from tests.system.helm.chart import containers, minimal, of_kind, pod_of, pods, scenario
 
 
 @pytest.mark.parametrize("mode", ["ephemeral", "persistent"])
@@ -44,6 +44,34 @@ def test_pods_are_spread_over_nodes_and_zones_if_possible(role: str) -> None:
         assert (constraint["whenUnsatisfiable"], constraint["maxSkew"]) == ("ScheduleAnyway", 1)
         assert constraint["labelSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
         assert constraint["labelSelector"]["matchLabels"]["app.kubernetes.io/component"] == role
+
+
+@pytest.mark.parametrize("role", ["api", "worker"])
+def test_each_pod_prefers_a_node_without_another_pod_of_its_role(role: str) -> None:
+    pod = pod_of(minimal(), role)
+    [preferred] = pod["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    term = preferred["podAffinityTerm"]
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+    assert term["labelSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert term["labelSelector"]["matchLabels"]["app.kubernetes.io/component"] == role
+
+
+def test_an_affinity_of_the_operator_is_added_to_the_preference_of_the_chart_or_replaces_it() -> None:
+    term = "requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchFields[0].key=metadata.name"
+    added = pod_of(minimal(f"api.affinity.nodeAffinity.{term}"), "api")["spec"]["affinity"]
+    assert set(added) == {"nodeAffinity", "podAntiAffinity"}
+    own = "podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight=7"
+    replaced = pod_of(minimal(f"api.affinity.{own}"), "api")["spec"]["affinity"]
+    assert replaced == {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 7}]}}
+
+
+def test_every_container_requests_ephemeral_storage_and_limits_none() -> None:
+    # Kubernetes evicts a pod that exceeds a limit, and deletes the deliveries that wait in it.
+    for objects in (minimal(), minimal("migrations.mode=init"), minimal("migrations.mode=job")):
+        resources = [container["resources"] for _, pod in pods(objects) for container in containers(pod)]
+        assert resources
+        assert all("ephemeral-storage" in one["requests"] for one in resources)
+        assert not any("ephemeral-storage" in one.get("limits", {}) for one in resources)
 
 
 def test_a_drain_evicts_one_ready_pod_at_a_time_and_unready_pods_at_once() -> None:

@@ -18,6 +18,7 @@ import uvicorn
 import yaml
 
 from service.app import create_app, open_database
+from service.commands.demo import demo as demo_command
 from service.server import server_config
 from service.settings import Settings, find_unknown, load_rules, read_settings
 from service.storage.database import Database
@@ -40,6 +41,7 @@ def _compose() -> dict[str, Any]:
 
 _COMPOSE = _compose()
 _SERVICES: dict[str, dict[str, Any]] = _COMPOSE["services"]
+_FROM = [line for line in (REPOSITORY / "Dockerfile").read_text().splitlines() if line.startswith("FROM ")]
 _OURS = ("loopgauge", "migrate")
 
 
@@ -53,7 +55,9 @@ def _port(service: str) -> int:
     """The port of a service. The port is the same inside the container and on this machine."""
     [published] = _SERVICES[service]["ports"]
     address, outside, inside = published.split(":")
-    assert (address, outside) == ("127.0.0.1", inside)
+    assert address == "127.0.0.1"
+    # The demo runs beside the other services, so its port on this machine is another one.
+    assert (outside == inside) is (service != "demo")
     return int(inside)
 
 
@@ -171,12 +175,49 @@ def test_the_migration_completes_before_the_service_starts() -> None:
 
 def test_the_image_is_built_once_before_other_services_run_it() -> None:
     built = [definition["image"] for definition in _SERVICES.values() if "build" in definition]
-    assert sorted(set(built)) == sorted(built) == ["loopgauge:local"]
+    assert sorted(set(built)) == sorted(built) == ["loopgauge-demo:local", "loopgauge:local"]
     for definition in _SERVICES.values():
         if definition["image"] in built and "build" not in definition:
             assert definition["pull_policy"] == "never"
             awaited = [_SERVICES[name] for name in definition["depends_on"]]
             assert definition["image"] in [one["image"] for one in awaited if "build" in one]
+
+
+def test_the_services_of_the_demo_start_with_its_profile_only() -> None:
+    profiled = {name for name, definition in _SERVICES.items() if "profiles" in definition}
+    assert profiled == {"demo", "demo-grafana"}
+    assert all(_SERVICES[name]["profiles"] == ["demo"] for name in profiled)
+
+
+def test_the_grafana_of_the_demo_reaches_the_prometheus_of_the_demo() -> None:
+    demo, grafana = _SERVICES["demo"], _SERVICES["demo-grafana"]
+    options = dict(zip(demo["command"][::2], demo["command"][1::2], strict=True))
+    assert set(options) <= {name for option in demo_command.params for name in option.opts}
+    # Prometheus listens on the loopback interface, so Grafana must share the network of the demo.
+    assert grafana["network_mode"] == "service:demo"
+    address = f"http://127.0.0.1:{options['--prometheus-port']}"
+    usual = _SERVICES["grafana"]["environment"]
+    assert grafana["environment"] == {**usual, "PROMETHEUS_URL": address}
+    assert _port("demo") == _port("grafana")
+    assert "ports" not in grafana
+
+
+def test_the_image_of_the_demo_gets_every_file_that_it_copies() -> None:
+    build = _SERVICES["demo"]["build"]
+    dockerfile = REPOSITORY / build["dockerfile"]
+    copied = {
+        source
+        for line in dockerfile.read_text().splitlines()
+        if line.startswith("COPY ")
+        for source in line.split()[1:-1]
+    }
+    included = dockerfile.with_name(f"{dockerfile.name}.dockerignore").read_text().split()
+    assert {f"!{source}" for source in copied} == {line.rstrip("/") for line in included if line.startswith("!")}
+    assert all((REPOSITORY / source).exists() for source in copied)
+    # The demo runs the Prometheus rules, and the same Python as the service.
+    assert "dashboards/rules" in copied
+    first = [line for line in dockerfile.read_text().splitlines() if line.startswith("FROM ")]
+    assert first == [line.removesuffix(" AS build") for line in _FROM[:1]]
 
 
 def _prometheus() -> dict[str, Any]:
