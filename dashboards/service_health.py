@@ -61,12 +61,13 @@ _NOW = Section(
         build_stat(
             PanelSpec(
                 "Updates and spool",
-                "The number of subjects whose experiments wait for an update, and the number of deliveries that wait "
-                "in the spools until PostgreSQL responds.",
+                "The number of subjects whose experiments wait for an update, the number of these subjects that are "
+                "set aside, and the number of deliveries that wait in the spools until PostgreSQL responds.",
                 missing=explain_none("PostgreSQL does not respond"),
                 fixed_id=570807,
             ),
             Query("to update", merge_replicas("projection_pending")),
+            Query("set aside", merge_replicas("projection_set_aside"), bounds=[(1, OVER)]),
             Query("in the spool", sum_processes("spool_pending"), bounds=[(1, OVER)]),
         ),
     ],

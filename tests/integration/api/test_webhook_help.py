@@ -16,7 +16,7 @@ from tests.support.road import api, is_problem, read_deliveries
 
 _CODE = "a180b1a3d263c81bc6441d7b990bae27d4c10679"
 _COMMAND = f"curl --request POST https://api.github.com/app-manifests/{_CODE}/conversions"
-_JIRA = {"jira": {"secret": SECRET}, "git_hub_eu": {"provider": "github", "secret": SECRET}}
+_JIRA = {"jira": {"secret": SECRET}, "git_hub_eu": {"provider": "github", "secret": f"{SECRET} 2"}}
 
 
 async def _visit(database: Database, path: str, **headers: str) -> httpx.Response:

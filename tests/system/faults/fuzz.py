@@ -43,6 +43,8 @@ _RECEIVE_BYTES = 65_536
 # A malformed request may also be unfinished. Then the service waits for its rest, and no answer is needed.
 _UNFINISHED_SECONDS = 2.0
 _NO_ANSWER = 0
+# The right answer to a request of HTTP/2, which is malformed for HTTP/1.1.
+_VERSION_NOT_SUPPORTED = 505
 
 
 @dataclass(slots=True)
@@ -149,7 +151,7 @@ async def _sender(port: int, requests: Iterator[FuzzRequest], deadline: float, f
             connection = None
             continue
         fuzzed.answers[request.kind, status] += 1
-        if status >= 500:
+        if status >= 500 and not (status == _VERSION_NOT_SUPPORTED and not request.is_http):
             fuzzed.wrong.append(f"{status}: {request.frame[:300]!r}")
         if connection.ended or not request.is_http:
             connection.close()

@@ -106,6 +106,9 @@ def _each_kind(requests: Iterable[Planted]) -> Iterable[Planted]:
     for one in requests:
         event = next((value for name, value in one.headers.items() if name.endswith(("-event", "-event-type"))), "")
         payload = json.loads(one.body)
+        if isinstance(payload, list):
+            # A batch of CloudEvents.
+            payload = payload[0]
         kind = event or payload.get("webhookEvent") or payload.get("type")
         kinds.setdefault((one.scheme.provider, str(kind)), one)
     return kinds.values()
