@@ -436,7 +436,7 @@ async def test_the_openapi_document_has_each_answer_and_its_examples_are_accepte
         media = described["requestBody"]["content"]["application/json"]
         taken = [await client.post(PATH, json=one, headers=_headers()) for one in media["schema"]["examples"]]
     assert [one.status_code for one in taken] == [202, 202]
-    assert set(described["responses"]) == {"202", "400", "401", "403", "404", "408", "409", "413", "422", "503"}
+    assert set(described["responses"]) == {"202", "400", "401", "403", "404", "408", "409", "413", "415", "422", "503"}
     examples = described["responses"]["422"]["content"]["application/problem+json"]["examples"]
     assert set(examples) == {
         *("ambiguous-reference", "bad-reference", "invalid", "invalid-event", "impossible", "key-reused")

@@ -14,7 +14,7 @@ def test_without_database_and_disk_buffer_a_service_is_alive_but_refuses_deliver
             assert refused.status_code == refused.json()["status"] == 503
         assert service.samples()["deliveries_total", "error", "github"] == 1
         assert service.end(signal.SIGTERM) == 0
-    assert not (tmp_path / "data").exists()
+    assert not (tmp_path / "data" / "spool").exists()
 
 
 def test_deliveries_accepted_without_a_database_survive_a_kill_and_are_counted_later(

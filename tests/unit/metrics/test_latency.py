@@ -259,7 +259,7 @@ def test_the_operator_configures_the_default_threshold() -> None:
 
 
 def test_the_combined_row_of_other_teams_has_the_default_threshold() -> None:
-    assert thresholds("search", "late", max_teams=1) == {
+    assert thresholds("search", "search", "late", max_teams=1) == {
         ("search",): 7 * DAY,
         ("_other",): 14 * DAY,
         ("_org",): 14 * DAY,
