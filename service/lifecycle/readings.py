@@ -92,7 +92,9 @@ class ReferenceReader(ReferenceParser):
         Raises:
             BadReference: the text has none of the accepted forms; the message names these forms.
         """
-        bare = _strip(text).removeprefix("<").removesuffix(">")
+        bare = _strip(text)
+        if bare.startswith("<"):
+            bare = bare.removeprefix("<").removesuffix(">")
         reading = self._read(bare) or self._read(unquote(bare))
         if reading is None or reading.is_unknown_page:
             # The marks around an address may belong to it, but not if a provider knows the address without them.

@@ -163,6 +163,8 @@ def test_the_syntax_settles_a_text_only_if_it_has_one_meaning(text: str) -> None
 
 
 @given(st.from_regex(f"^(?!https?:){REFERENCES.pattern}$").map(lambda text: text.rstrip("\n")))
+@example("key:faster>")
+@example("branch:acme/app@>")
 def test_a_canonical_reference_means_itself(text: str) -> None:
     canonical = REFERENCES.parse(text)
     reading = REFERENCES.read(canonical)
