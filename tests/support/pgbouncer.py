@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ _MANY = 40
 class PgBouncer:
     """A PgBouncer that listens on a Unix socket. Clients connect to its attribute `url`.
 
+    If it ends by itself, it is started again, as a service manager does it: releases before 1.21 may end on a cancel
+    request while PostgreSQL does not answer (pgbouncer/pgbouncer#801).
+
     Args:
         url: the URL of a PostgreSQL that listens on a Unix socket.
         sessions: how many sessions of PostgreSQL the clients share.
@@ -42,6 +46,7 @@ class PgBouncer:
         owner = (Path(host) / _SOCKET).stat()
         self._user = owner.st_uid if os.geteuid() == 0 else None
         self._group = owner.st_gid if os.geteuid() == 0 else None
+        self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         (directory / "pgbouncer.ini").write_text(
             f"""
@@ -65,8 +70,17 @@ class PgBouncer:
 
     def start(self) -> None:
         """Start PgBouncer, and wait until it listens."""
+        process = self._process = self._launch()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self._listens():
+            assert process.poll() is None, (self._directory / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        threading.Thread(target=self._restart, args=[process], daemon=True).start()
+
+    def _launch(self) -> subprocess.Popen[bytes]:
         (self._directory / _SOCKET).unlink(missing_ok=True)
-        self._process = subprocess.Popen(
+        return subprocess.Popen(
             [_PROGRAM, "--quiet", self._directory / "pgbouncer.ini"],
             user=self._user,
             group=self._group,
@@ -75,11 +89,14 @@ class PgBouncer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not self._listens():
-            assert self._process.poll() is None, (self._directory / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+
+    def _restart(self, process: subprocess.Popen[bytes]) -> None:
+        while True:
+            process.wait()
+            with self._lock:
+                if self._process is not process:
+                    return
+                process = self._process = self._launch()
 
     def _listens(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -87,10 +104,11 @@ class PgBouncer:
 
     def kill(self) -> None:
         """Kill PgBouncer: connections break, and new ones are refused."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        with self._lock:
+            process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
 
 
 @contextmanager
