@@ -17,6 +17,7 @@ from service.lifecycle.evidence import Graph, LinkSet
 from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
 from service.lifecycle.references import Ref
+from service.lifecycle.trust import find_objection, projects_of
 from service.pipeline.project import project_dirty
 from service.rules.apply import apply_rules
 from service.rules.model import Interpretation
@@ -150,8 +151,17 @@ def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str,
     )
     marked = frozenset(subject for subject, own in heard.items() if is_marked(own))
 
-    def heard_of(subjects: Iterable[Ref]) -> list[LifecycleEvent]:
-        return [event for subject in subjects for event in heard.get(subject, ())]
+    def evidence_for(root: Ref) -> list[LifecycleEvent]:
+        evidence = [(projects(one), event) for one in graph.descendants(root) for event in heard.get(one, ())]
+        own = projects(root)
+        return [
+            event
+            for projects_of_one, event in evidence
+            if not find_objection(event, own=projects_of_one, experiments=own, vouched=True)
+        ]
+
+    def projects(subject: Ref) -> frozenset[str]:
+        return projects_of(aliases.names(subject))
 
     def attempts(root: Ref) -> list[Attempt]:
         serving = sorted(graph.descendants(root) & marked)
@@ -166,7 +176,7 @@ def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str,
         return above <= below and all(subject < other for other in above)
 
     experiments: dict[str, Experiment] = {
-        root: fold(root, heard[root], heard_of(graph.descendants(root)), attempts(root))
+        root: fold(root, heard[root], evidence_for(root), attempts(root))
         for root in marked
         if is_root(root)
     }
@@ -204,7 +214,7 @@ def _said(told: Told) -> InterpretedDelivery:
 
 async def _forget(database: Database) -> None:
     async with database.transaction() as connection:
-        tables = "events, event_deliveries, links, aliases, touched, experiments, exclusions"
+        tables = "events, event_deliveries, spare_events, links, aliases, touched, experiments, exclusions"
         await connection.exec_driver_sql(f"TRUNCATE {tables}")
 
 
