@@ -7,7 +7,8 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from itertools import chain
@@ -42,6 +43,8 @@ class View:
         experiments: all experiments; the caller may omit those that have no effect on any metric as of `now`.
         now: the time as of which metrics are computed.
         exclusions: the exclusions of subjects; the caller may omit those that began before the longest window.
+        own_rows: the teams that have rows of their own; None for the `max_teams` teams with the most loops in the
+            windows.
     """
 
     def __init__(
@@ -50,11 +53,13 @@ class View:
         terms: Terms,
         now: datetime,
         exclusions: Iterable[Exclusion] = (),
+        own_rows: Collection[str] | None = None,
     ) -> None:
         self.experiments = tuple(experiments)
         self.terms = terms
         self.now = now
         self.exclusions = tuple(exclusions)
+        self._given_rows = own_rows
 
     @classmethod
     def of(
@@ -66,6 +71,12 @@ class View:
     def at(self, now: datetime) -> "View":
         """The view of the same experiments as of another time."""
         return View(self.experiments, self.terms, now, self.exclusions)
+
+    def with_windows(self, *windows: Window) -> "View":
+        """The view of the same experiments over other windows. The same teams have rows of their own."""
+        return View(
+            self.experiments, replace(self.terms, windows=windows), self.now, self.exclusions, own_rows=self.own_rows
+        )
 
     def is_enough(self, sample: int) -> bool:
         """Whether a sample of this size is large enough for a ratio or quantile to be published."""
@@ -158,16 +169,23 @@ class View:
         return by_team
 
     @cached_property
-    def _rows(self) -> _Rows:
-        """The experiments of `present`, by row.
-
-        If there are more teams than `max_teams`, the teams with the most loops in the windows have rows of their own.
-        """
-        named = {team: experiments for team, experiments in self._by_team.items() if is_team_name(team)}
+    def own_rows(self) -> Collection[str]:
+        """The teams that have rows of their own. Some of them may have no experiment in this view."""
+        if self._given_rows is not None:
+            return self._given_rows
         since = self.now - self.terms.longest_window
-        loops = {team: sum(is_in_windows(one, since) for one in experiments) for team, experiments in named.items()}
-        own = teams_with_rows(loops, self.terms.max_teams)
-        rows: dict[str, Sequence[MeasuredExperiment]] = {team: named[team] for team in own}
+        loops = {
+            team: sum(is_in_windows(one, since) for one in experiments)
+            for team, experiments in self._by_team.items()
+            if is_team_name(team)
+        }
+        return teams_with_rows(loops, self.terms.max_teams)
+
+    @cached_property
+    def _rows(self) -> _Rows:
+        """The experiments of `present`, by row."""
+        named = {team: experiments for team, experiments in self._by_team.items() if is_team_name(team)}
+        rows: dict[str, Sequence[MeasuredExperiment]] = {team: named[team] for team in self.own_rows if team in named}
         for row, teams in (
             (OTHER_TEAMS, sorted(named.keys() - rows.keys())),
             (NO_TEAM, self._by_team.keys() - named.keys()),

@@ -1,6 +1,6 @@
 """History: export the metrics of past moments, computed from the experiments as they are stored now."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -121,10 +121,14 @@ def families_as_of(today: View, then: datetime) -> Iterator[Metric]:
     yield timestamp(then)
 
 
-def view_as_of(today: View, then: datetime) -> View:
-    """The view as of an earlier moment, from the experiments as they are stored now."""
+def view_as_of(today: View, then: datetime, own_rows: Collection[str] | None = None) -> View:
+    """The view as of an earlier moment, from the experiments as they are stored now.
+
+    Args:
+        own_rows: the teams that have rows of their own; None for the teams that had such rows at that moment.
+    """
     past = (_as_of(experiment, then) for experiment in today.experiments)
-    return View((experiment for experiment in past if experiment), today.terms, then, today.exclusions)
+    return View((experiment for experiment in past if experiment), today.terms, then, today.exclusions, own_rows)
 
 
 def _as_of(measured: MeasuredExperiment, then: datetime) -> MeasuredExperiment | None:

@@ -46,7 +46,7 @@ class Scorecards:
         self._clock = clock
         self._lifetime = lifetime
         self._cache = ExperimentCache()
-        self._widest = timedelta(0)
+        self._widest = terms.longest_window
         self._rows: dict[timedelta, _CachedRows] = {}
 
     async def scorecard(self, team: str, window: Window) -> Scorecard:
@@ -85,8 +85,10 @@ class Scorecards:
         # Read the clock again: an experiment that changed between `began` and the read would otherwise lie in the
         # future.
         now = self._clock()
-        view = View(view.experiments, replace(self._terms, windows=(window,)), now)
-        today, before = Rows(view), Rows(view_as_of(view, now - window.length))
+        # The same teams have rows as in the metrics, and had them one window ago, so that each row compares a team, or
+        # the same other teams, with themselves.
+        view = View(view.experiments, self._terms, now).with_windows(window)
+        today, before = Rows(view), Rows(view_as_of(view, now - window.length, view.own_rows))
         # Before reading `ready`, compute the populations that the rows of all teams share: the lifetime of the rows
         # depends on the duration of this work.
         compile_scorecard(ORGANISATION, today, before)

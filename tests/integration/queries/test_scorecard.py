@@ -1,6 +1,5 @@
 """A scorecard is compiled from the stored experiments on which its values for two consecutive windows depend."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -50,8 +49,8 @@ async def test_a_scorecard_equals_one_compiled_from_all_experiments_whatever_win
     asked = scorecards(database, Clock(now))
     for length in days:
         window = Window(f"{length}d", timedelta(days=length))
-        view = View.of(known, replace(TERMS, windows=(window,)), now)
-        today, before = Rows(view), Rows(view_as_of(view, now - window.length))
+        view = View.of(known, TERMS, now).with_windows(window)
+        today, before = Rows(view), Rows(view_as_of(view, now - window.length, view.own_rows))
         for team in (*view.teams, ORGANISATION):
             assert await asked.scorecard(team, window) == compile_scorecard(team, today, before)
 

@@ -1,7 +1,7 @@
 """Any permutation, duplication and splitting of the same observations gives the same experiments."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -176,9 +176,7 @@ def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str,
         return above <= below and all(subject < other for other in above)
 
     experiments: dict[str, Experiment] = {
-        root: fold(root, heard[root], evidence_for(root), attempts(root))
-        for root in marked
-        if is_root(root)
+        root: fold(root, heard[root], evidence_for(root), attempts(root)) for root in marked if is_root(root)
     }
     alone = (subject for subject in heard if not graph.ancestors(subject) & marked)
     return experiments, {subject: why for subject in alone if (why := find_exclusion(heard[subject]))}

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.lifecycle.experiment import Experiment
-from service.lifecycle.history import as_of
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
-from service.metrics.terms import Terms
+from service.metrics.terms import Terms, Window
 from service.metrics.view import ORGANISATION, View
 from service.pipeline.snapshot import families_of
 from service.queries.history import view_as_of
@@ -30,19 +29,23 @@ Sample = Callable[..., float | None]
 Count = Callable[..., float]
 
 
-def card(experiments: Iterable[Experiment], given: Terms, now: datetime = NOW, team: str = ORGANISATION) -> Scorecard:
-    """Compile the scorecard of a team. `given` must have exactly one window."""
-    view = View.of(experiments, given, now)
-    return compile_scorecard(team, Rows(view), Rows(view_as_of(view, now - given.windows[0].length)))
+def card(
+    experiments: Iterable[Experiment],
+    given: Terms,
+    now: datetime = NOW,
+    team: str = ORGANISATION,
+    window: Window | None = None,
+) -> Scorecard:
+    """Compile the scorecard of a team, over the first window by default."""
+    view = View.of(experiments, given, now).with_windows(window or given.windows[0])
+    return compile_scorecard(team, Rows(view), Rows(view_as_of(view, now - view.terms.longest_window, view.own_rows)))
 
 
-def scraped(
-    experiments: Iterable[Experiment], given: Terms, now: datetime
-) -> Mapping[frozenset[tuple[str, str]], float]:
-    """The value of each sample in a scrape of these experiments, by name and labels."""
+def scraped(view: View) -> Mapping[frozenset[tuple[str, str]], float]:
+    """The value of each sample in a scrape of a view, by name and labels."""
     return {
         frozenset({"name": sample.name.removeprefix("loopgauge_"), **sample.labels}.items()): sample.value
-        for family in families_of(View.of(experiments, given, now))
+        for family in families_of(view)
         for sample in family.samples
     }
 
@@ -163,16 +166,14 @@ def compare(path: str, reading: Reading[Any], sample: Any) -> None:
 
 def check(experiments: list[Experiment], given: Terms, now: datetime) -> None:
     """Compare every figure of every scorecard with scrapes as of now and as of one window ago."""
-    samples = scraped(experiments, given, now)
+    view = View.of(experiments, given, now)
+    samples = scraped(view)
     for window in given.windows:
-        alone = replace(given, windows=(window,))
-        then = now - window.length
-        before = [known for one in experiments if (known := as_of(one, then)) is not None]
-        earlier = scraped(before, given, then)
-        # Other teams may have had more loops then. The past scrape has no row of a team that has one only now.
-        rows_then = {*View.of(before, alone, then).teams, ORGANISATION}
-        for team in (*View.of(experiments, alone, now).teams, ORGANISATION):
-            shown = dict(read(card(experiments, alone, now, team)))
+        # The past of a row consists of the same teams as the row today.
+        past_view = view_as_of(view, now - window.length, view.own_rows)
+        earlier = scraped(past_view)
+        for team in (*view.teams, ORGANISATION):
+            shown = dict(read(card(experiments, given, now, team, window)))
             today = expected(*row(samples, team, window.label))
             past = expected(*row(earlier, team, window.label))
             assert shown.keys() == today.keys()
@@ -180,17 +181,16 @@ def check(experiments: list[Experiment], given: Terms, now: datetime) -> None:
             assert {path: shown[path].n for path in samples_of} == samples_of
             for path, figure in shown.items():
                 compare(path, figure, today[path])
-                if figure.previous.value is not None and team in rows_then:
+                if figure.previous.value is not None:
                     compare(path, figure.previous, past[path])
                 assert (figure.previous.value is None) == (figure.previous.reason is not None), path
                 # The scrape may have a value for the past where the scorecard has none, if the team had no experiment
                 # then, if the figure is in `DERIVED`, or if it needs past activity, which is not stored.
-                if before and past[path] is not None and figure.previous.value is None:
-                    rows = View.of(before, alone, then).teams
+                if past_view.experiments and past[path] is not None and figure.previous.value is None:
                     assert (
                         path in {*DERIVED, "loops.forgotten"}
-                        or (team not in rows and team != ORGANISATION)
-                        or (not rows)
+                        or (team not in past_view.teams and team != ORGANISATION)
+                        or not past_view.teams
                     ), path
 
 
