@@ -20,8 +20,10 @@ from tests.support.postgresql import oldest
 
 _DIRECTORY = "PYTEST_RUN_DIRECTORY"
 # Set no deadline: other programs slow the tests down, so the duration of an example says nothing about the code.
-settings.register_profile("thorough", deadline=None)
-settings.register_profile("quick", deadline=None, max_examples=20)
+# In continuous integration, draw the same examples for the same code, so that a change fails for its own faults only.
+# All other runs draw new examples.
+settings.register_profile("thorough", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.register_profile("quick", settings.get_profile("thorough"), max_examples=20)
 settings.load_profile("thorough")
 _TIERS = [Path(__file__).parent / tier for tier in ("system", "integration", "unit")]
 _run = pytest.StashKey[Run]()
