@@ -26,13 +26,16 @@ class Echo:
 
     Attributes:
         seen: the requests that the application has read whole.
+        begun: how many requests have reached the application.
         broken: how many requests ended before they were whole.
     """
 
     seen: list[dict[str, Any]] = field(default_factory=list)
+    begun: int = 0
     broken: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.begun += 1
         request = Request(scope, receive)
         body = b""
         if not scope["path"].startswith("/early"):

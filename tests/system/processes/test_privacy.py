@@ -72,6 +72,7 @@ async def test_no_output_and_no_table_except_the_inbox_contains_a_person(
         async with httpx.AsyncClient(base_url=service.url, timeout=PATIENCE_SECONDS) as client:
             answers = await _send(client, sent)
             figures = await _settled(client)
+            client.headers["authorization"] = f"Bearer {service.token}"
             told = [*answers, *await _everything_read(client, database)]
         # The log is complete only after the service has ended.
         service.end(signal.SIGTERM)
