@@ -18,10 +18,20 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 REQUEST = Issue(created_at=at(2)).opened()
 
 
-async def _ready(client: httpx.AsyncClient) -> tuple[int, Any, dict[str, str]]:
-    """The status, the mode and the checks of an answer."""
+_SILENT = "no answer within 2 seconds"
+
+
+async def _ready(client: httpx.AsyncClient, *, silent: bool = False) -> tuple[int, Any, dict[str, str]]:
+    """The status, the mode and the checks of an answer.
+
+    Args:
+        silent: whether PostgreSQL is expected not to answer in time. Otherwise, ask again if it does not: on a busy
+            machine, it may need longer.
+    """
     response = await client.get("/readyz")
     answer = response.json()
+    if not silent and answer["checks"]["inbox"] == _SILENT:
+        return await _ready(client)
     if response.status_code == 200:
         assert answer["status"] == "ready"
     else:
@@ -94,8 +104,8 @@ async def test_a_frozen_database_is_unavailable(database_url: str, tmp_path: Pat
         async with api(far, spool=True, data_dir=tmp_path) as client:
             assert (await _ready(client))[:2] == (200, "inbox")
             line.freeze()
-            status, mode, checks = await _ready(client)
-            assert (status, mode, checks["inbox"]) == (200, "spool", "no answer within 2 seconds")
+            status, mode, checks = await _ready(client, silent=True)
+            assert (status, mode, checks["inbox"]) == (200, "spool", _SILENT)
             await line.mend()
         await far.close()
 
@@ -189,8 +199,8 @@ async def test_a_schema_that_was_ok_when_last_checked_counts_as_ok_while_it_cann
         assert (await _ready(client))[:2] == (200, "inbox")
         async with database.transaction() as connection:
             await connection.execute(text("LOCK TABLE alembic_version"))
-            assert await _ready(client) == (
+            assert await _ready(client, silent=True) == (
                 200,
                 "spool",
-                {"inbox": "no answer within 2 seconds", "spool": "in use, 0 waiting", "schema": "ok when last seen"},
+                {"inbox": _SILENT, "spool": "in use, 0 waiting", "schema": "ok when last seen"},
             )
