@@ -101,8 +101,8 @@ def _parse(text: str, expected: str) -> timedelta:
     parts = [(int(number), unit) for number, unit in _PART.findall(written)] if _PARTS.fullmatch(written) else []
     seconds = sum(number * _SECONDS.get(unit.lower(), 0) for number, unit in parts)
     if (hint := _hint(written, parts)) or not 0 < seconds <= _LONGEST.total_seconds():
-        shown = written if len(written) <= _LONGEST_SHOWN else f"{written[:_LONGEST_SHOWN]}…"
-        raise ValueError("".join((expected, shown and f", got {shown!r}", hint and f"; {hint}")))
+        shown = repr(written if len(written) <= _LONGEST_SHOWN else f"{written[:_LONGEST_SHOWN]}…")
+        raise ValueError("".join((expected, f", got {shown if written else 'nothing'}", hint and f"; {hint}")))
     return timedelta(seconds=seconds)
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pydantic_core import ErrorDetails
 
 from service.lifecycle.nearest import suggest
-from service.rules.validation import MISSING, expect, expect_one_of
+from service.rules.validation import MISSING, expect_one_of
+from service.settings.masking import mask_password, refuse
 
 PREFIX = "LOOPGAUGE_"
 NESTING = "__"
@@ -73,17 +74,50 @@ def explain(error: ErrorDetails, known: Iterable[str] = (), root: tuple[str, ...
             *place, name = error["loc"]
             similar = suggest(str(name), list(known))
             return not_a_setting(variable_of([*root, *place, similar]) if similar else "")
-        case "too_short" | "string_too_short":
-            return "expected a value that is not empty"
         case "model_type" | "dict_type" | "model_attributes_type":
-            names = " and ".join(variable_of([*root, *error["loc"], name]) for name in known)
-            return f"is not a setting of its own; set {names}" if names else "expected JSON"
-        case "int_parsing" | "int_from_float":
-            return str(expect("a whole number", error["input"]))
-        case "bool_parsing":
-            return str(expect("true or false", error["input"]))
+            return _explain_nested([variable_of([*root, *error["loc"], name]) for name in known], error["input"])
         case "literal_error":
-            return str(expect_one_of(re.findall("'(.*?)'", error["ctx"]["expected"]), error["input"]))
-        case _:
-            message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            return message if message.startswith("expected") else f"expected {message}"
+            return str(expect_one_of(re.findall("'(.*?)'", error["ctx"]["expected"]), mask_password(error["input"])))
+        case "value_error":
+            return error["msg"].removeprefix("Value error, ")
+        case kind:
+            expected = _EXPECTED.get(kind, "another kind of value").format_map(error.get("ctx", {}))
+            return (
+                f"expected {expected}" if _is_secret([*root, *error["loc"]]) else str(refuse(expected, error["input"]))
+            )
+
+
+_EXPECTED: Mapping[str, str] = {
+    "string_type": "a text",
+    "string_too_short": "a value that is not empty",
+    "too_short": "a value that is not empty",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a smaller number",
+    "int_from_float": "a whole number",
+    "greater_than_equal": "{ge} or more",
+    "less_than_equal": "at most {le}",
+}
+"""The expected value by the kind of a pydantic error."""
+
+
+def _is_secret(path: Sequence[int | str]) -> bool:
+    """Whether the value at a path is a secret, or contains one."""
+    return path[0] in _SECRET or (path[0] == "sources" and path[-1] != "provider")
+
+
+_SECRET = ("database_url", "api_tokens", "metrics_token")
+
+
+def _explain_nested(variables: Sequence[str], given: object) -> str:
+    """The problem with a value in place of a mapping.
+
+    Args:
+        variables: the variables of the values in the mapping; none if the mapping can only be written as JSON.
+    """
+    if not variables:
+        return str(refuse('JSON such as {"default": "14d", "search": "7d"}', given))
+    *most, last = variables
+    return f"is not a setting of its own; set {', '.join(most)} or {last}"

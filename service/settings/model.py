@@ -1,6 +1,7 @@
 """The settings, their defaults, and the checks of each value."""
 
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -24,9 +25,10 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.lifecycle.durations import parse_duration
-from service.lifecycle.teams import LONGEST, normalise_team
+from service.lifecycle.teams import EXPECTED, names_account, normalise_team
 from service.rules.validation import refusal
 from service.settings.faults import NESTING, PREFIX
+from service.settings.masking import mask_password, refuse
 from service.settings.sources import SourceSettings, read_sources
 from service.storage.connection_url import InvalidUrl, read_url
 
@@ -51,12 +53,18 @@ def _to_lower(value: object) -> object:
 
 def _reject_empty_path(value: object) -> object:
     # An empty path would mean the current directory.
-    if value == "":
-        raise ValueError("expected a path that is not empty")
+    if isinstance(value, str) and not value.strip():
+        raise refuse("a path that is not empty", value)
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+def _read_duration(value: object) -> object:
+    # JSON may have a number, which pydantic would take as seconds.
+    written = value if isinstance(value, str | timedelta) else json.dumps(value)
+    return parse_duration(mask_password(written) if isinstance(written, str) else written)
+
+
+Duration = Annotated[timedelta, BeforeValidator(_read_duration)]
 
 
 def _reject_blank_token(token: SecretStr) -> SecretStr:
@@ -69,9 +77,9 @@ def _check_root_path(path: str) -> str:
     """A path prefix without its trailing slash."""
     prefix = path.rstrip("/")
     if prefix and not _ROOT_PATH.fullmatch(prefix):
-        raise ValueError("expected a path such as /loopgauge")
+        raise refuse("a path such as /loopgauge", path)
     if prefix.split("/")[1:2] and prefix.split("/")[1] in _OWN_PATHS:
-        raise ValueError(f"expected a prefix that is not a path of the service itself, such as /loopgauge{prefix}")
+        raise refuse(f"a prefix that is not a path of the service itself, such as /loopgauge{prefix}", path)
     return prefix
 
 
@@ -168,11 +176,13 @@ class Settings(BaseSettings):
     @field_validator("thresholds")
     @classmethod
     def _check_teams(cls, thresholds: dict[str, timedelta]) -> dict[str, timedelta]:
+        for team in thresholds:
+            if normalise_team(team) is None:
+                # The name may be a person's account.
+                raise ValueError(f"expected {EXPECTED}") if names_account(team) else refuse(EXPECTED, team)
         by_team = {name: length for team, length in thresholds.items() if (name := normalise_team(team))}
         if len(by_team) < len(thresholds):
-            raise ValueError(
-                f"expected distinct team names of at most {LONGEST} characters that do not begin with _ and have no @"
-            )
+            raise refuse("each team once, in upper or lower case", ", ".join(thresholds))
         return by_team
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from pydantic_settings import EnvSettingsSource, SettingsError
 
 from service.deliveries.delivery import source_name
 from service.settings.faults import PREFIX, SettingFault, variable_of
+from service.settings.masking import refuse, show_given
 from service.settings.model import Settings
 from service.settings.names import SECRETS_DIR, is_service_link
 
@@ -96,7 +97,8 @@ def _read_secrets(directory: Path, faults: list[SettingFault]) -> Mapping[str, s
     try:
         files = [file for file in directory.iterdir() if file.name.upper().startswith(PREFIX)]
     except OSError as error:
-        faults.append(SettingFault(SECRETS_DIR, f"expected a directory that this user may read: {error.strerror}"))
+        problem = refuse("a directory that this user may read", str(directory))
+        faults.append(SettingFault(SECRETS_DIR, f"{problem}: {error.strerror}"))
         return {}
     for file in files:
         try:
@@ -112,7 +114,12 @@ def _decode(origin: str, variables: Mapping[str, str], faults: list[SettingFault
     """The values of variables, by the names of settings. A variable that is not JSON is reported and left out."""
     source = EnvSettingsSource(Settings)
     source.env_vars = {name.lower(): value for name, value in variables.items()}
-    faults.extend(SettingFault(variable_of([name]), _JSON[name], origin) for name in _undecodable(source))
+    given = dict(source.env_vars)
+    for name in _undecodable(source):
+        variable = variable_of([name])
+        # The other settings in JSON contain secrets.
+        got = f", got {show_given(given.get(variable.lower()))}" if name == "thresholds" else ""
+        faults.append(SettingFault(variable, f"{_JSON[name]}{got}", origin))
     return source()
 
 

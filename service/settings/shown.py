@@ -1,24 +1,20 @@
 """The settings in force, with their origins and without their secrets."""
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import unquote
 
 from pydantic import BaseModel, SecretStr
 
 from service.lifecycle.durations import format_duration
 from service.settings.faults import variable_of
+from service.settings.masking import mask_password
 from service.settings.model import Settings
 from service.settings.origins import Origin, find_origin
 
 DEFAULT = "default"
 SET = "set"
-# A password may contain `@`, so it ends at the last one.
-_PASSWORD = re.compile(r"^(\w+://[^:/?#@]*):.*@", re.DOTALL)
-_PARAMETER = re.compile(r"(?<=[?&])([^=&]*)=[^&]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +38,6 @@ def show_settings(settings: Settings, origins: Sequence[Origin]) -> Iterator[Sho
     """Every setting in force, in the order of the documentation."""
     for path, value, secret in _flatten(settings, ()):
         yield ShownSetting(variable_of(path), _show(path, value), find_origin(path, origins) or DEFAULT, secret)
-
-
-def mask_password(url: str) -> str:
-    """A database URL whose password is masked."""
-    return _PARAMETER.sub(_mask_parameter, _PASSWORD.sub(r"\1:***@", url))
-
-
-def _mask_parameter(parameter: re.Match[str]) -> str:
-    # The name may be percent-encoded, too.
-    return f"{parameter[1]}=***" if "password" in unquote(parameter[1]).lower() else parameter[0]
 
 
 def _flatten(settings: BaseModel, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object, bool]]:

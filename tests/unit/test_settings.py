@@ -108,7 +108,7 @@ def test_keyword_arguments_take_precedence_over_the_environment(monkeypatch: pyt
     ("name", "value", "message"),
     [
         ("PORT", "http", "LOOPGAUGE_PORT: expected a whole number, got 'http'"),
-        ("PORT", "70000", "LOOPGAUGE_PORT: expected less than or equal to 65535"),
+        ("PORT", "70000", "LOOPGAUGE_PORT: expected at most 65535, got '70000'"),
         ("SPOOL", "maybe", "LOOPGAUGE_SPOOL: expected true or false, got 'maybe'"),
         ("ROLE", "wroker", "got 'wroker'; did you mean worker?"),
         ("ROLE", "boss", "LOOPGAUGE_ROLE: expected one of all, api, worker, got 'boss'"),
@@ -125,7 +125,7 @@ def test_keyword_arguments_take_precedence_over_the_environment(monkeypatch: pyt
         ),
         ("WINDOWS", "7d,soon", "LOOPGAUGE_WINDOWS: expected a duration such as 90s, 15m, 6h, 14d or 2 weeks"),
         ("WINDOWS", "", "LOOPGAUGE_WINDOWS: expected a duration such as 90s, 15m, 6h, 14d or 2 weeks"),
-        ("MAX_BODY_BYTES", "0", "LOOPGAUGE_MAX_BODY_BYTES: expected greater than or equal to 1"),
+        ("MAX_BODY_BYTES", "0", "LOOPGAUGE_MAX_BODY_BYTES: expected 1 or more, got '0'"),
         ("DATABASE_URL", "mysql://h/d", "LOOPGAUGE_DATABASE_URL: expected postgresql://user:password@host/database"),
         ("SOURCES", "github", "LOOPGAUGE_SOURCES: expected JSON"),
         ("SOURCES", '"x"', "LOOPGAUGE_SOURCES is not a setting of its own; set LOOPGAUGE_SOURCES__<NAME>__SECRET"),
@@ -133,7 +133,7 @@ def test_keyword_arguments_take_precedence_over_the_environment(monkeypatch: pyt
         (
             "SOURCES",
             '{"github": {"secret": "x", "provider": ["y"]}}',
-            "LOOPGAUGE_SOURCES__GITHUB__PROVIDER: expected a valid string",
+            "LOOPGAUGE_SOURCES__GITHUB__PROVIDER: expected a text, got '[\"y\"]'",
         ),
         ("SOURCES", '{"a b": {"secret": "x", "provider": "github"}}', "LOOPGAUGE_SOURCES: expected source names"),
         ("SOURCES__GITHUB__SECRET", "", "LOOPGAUGE_SOURCES__GITHUB__SECRET: expected a value that is not empty"),
@@ -163,18 +163,18 @@ def test_keyword_arguments_take_precedence_over_the_environment(monkeypatch: pyt
         (
             "THRESHOLDS",
             '{"_org": "7d"}',
-            "LOOPGAUGE_THRESHOLDS: expected distinct team names of at most 100 characters that do not begin",
+            "LOOPGAUGE_THRESHOLDS: expected a team name of at most 100 characters that does not begin with _ ",
         ),
         ("THRESHOLDS", '{"' + "x" * 101 + '": "7d"}', "at most 100 characters"),
-        ("THRESHOLDS", '{"@jane": "7d"}', "and have no @"),
-        ("THRESHOLDS", '{"ML": "7d", "ml": "8d"}', "LOOPGAUGE_THRESHOLDS: expected distinct team names"),
+        ("THRESHOLDS", '{"@jane": "7d"}', "has no @"),
+        ("THRESHOLDS", '{"ML": "7d", "ml": "8d"}', "expected each team once, in upper or lower case, got 'ML, ml'"),
         (
             "FORGOTTEN_AFTER",
             "30",
             "LOOPGAUGE_FORGOTTEN_AFTER: expected a duration such as 90s, 15m, 6h, 14d or 2 weeks",
         ),
-        ("MIN_SAMPLE", "0", "LOOPGAUGE_MIN_SAMPLE: expected greater than or equal to 1"),
-        ("MAX_TEAMS", "0", "LOOPGAUGE_MAX_TEAMS: expected greater than or equal to 1"),
+        ("MIN_SAMPLE", "0", "LOOPGAUGE_MIN_SAMPLE: expected 1 or more, got '0'"),
+        ("MAX_TEAMS", "0", "LOOPGAUGE_MAX_TEAMS: expected 1 or more, got '0'"),
         ("METRICS_TOKEN", "", "LOOPGAUGE_METRICS_TOKEN: expected a token"),
         ("API_TOKENS__ADMIN", " " * 20, "LOOPGAUGE_API_TOKENS__ADMIN: expected a token"),
         ("SECRETS_DIR", "/nowhere/at/all", "LOOPGAUGE_SECRETS_DIR: "),
@@ -187,6 +187,63 @@ def test_an_invalid_setting_is_reported_in_one_line_with_its_name(
         _read(monkeypatch, **{name: value})
     assert message in str(wrong.value)
     assert "\n" not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("MAX_BODY_BYTES", "-3", "'-3'"),
+        ("PORT", "1.5", "'1.5'"),
+        ("PORT", "9" * 5000, f"'{'9' * 60}…'"),
+        ("OPEN_READS", "", "nothing"),
+        ("HOST", "", "nothing"),
+        ("RULES", " ", "' '"),
+        ("RAW_RETENTION", "", "nothing"),
+        ("ROOT_PATH", "foo", "'foo'"),
+        ("ROOT_PATH", "/metrics", "'/metrics'"),
+        ("ROOT_PATH", "https://me:hush@acme.example/x", "'https://me:***@acme.example/x'"),
+        ("LOG_LEVEL", "https://me:hush@acme.example", "'https://me:***@acme.example'"),
+        ("SNAPSHOT_INTERVAL", "https://me:hush@acme.example", "'https://me:***@acme.example'"),
+        ("THRESHOLDS", "14d", "'14d'"),
+        ("THRESHOLDS", '["14d"]', "'[\"14d\"]'"),
+        ("THRESHOLDS", '{"search": 14}', "'14'; the unit is missing, so write 14d for days"),
+        ("THRESHOLDS", '{"search": null}', "'null'"),
+        ("THRESHOLDS", '{"_org": "7d"}', "'_org'"),
+        ("SECRETS_DIR", "/nowhere/at/all", "'/nowhere/at/all': No such file or directory"),
+    ],
+)
+def test_the_given_value_is_shown_beside_the_expected_one(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, shown: str
+) -> None:
+    with pytest.raises(InvalidSetting) as wrong:
+        _read(monkeypatch, **{name: value})
+    assert str(wrong.value).endswith(f", got {shown}") or f", got {shown};" in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("THRESHOLDS", '{"@hush": "7d"}'),
+        ("SOURCES", "hush"),
+        ("SOURCES", '["hush"]'),
+        ("SOURCES", '{"github": "hush"}'),
+        ("SOURCES", '{"github": {"secret": ["hush"]}}'),
+        ("SOURCES", '{"github": {"secret": "x", "previous_secret": ["hush"]}}'),
+        ("SOURCES", '{"github": {"secrett": "hush"}}'),
+        ("SOURCES__GITHUB", "hush"),
+        ("API_TOKENS", "hush"),
+        ("API_TOKENS", '["hush"]'),
+        ("API_TOKENS", '{"read": ["hush"]}'),
+        ("API_TOKENS__REED", "hush"),
+        ("METRICS_TOKENN", "hush"),
+        ("DATABASE_URL", "mysql://u:hush@h/d"),
+        ("DATABASE_URL", "postgresql://u:hush@h/d?sslmode=hushed"),
+    ],
+)
+def test_a_secret_a_token_or_an_account_is_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    with pytest.raises(InvalidSetting) as wrong:
+        _read(monkeypatch, **{name: value})
+    assert "hush" not in str(wrong.value).replace("hushed", "")
 
 
 def test_an_invalid_setting_is_reported_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.settings import Settings
-from service.settings.shown import mask_password
+from service.settings.masking import mask_password
 from tests.support.commands import invoke
 from tests.support.rules_files import BETS
 
