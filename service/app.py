@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from uuid import uuid4
@@ -48,7 +48,7 @@ from service.api.webhooks import WebhookEndpoint, describe_webhooks
 from service.deliveries.delivery import Source
 from service.guards import Guards, make_guards, metrics_are_open, reads_are_open
 from service.lifecycle.durations import format_duration
-from service.metrics.terms import DEFAULT_THRESHOLD, Terms, Window
+from service.metrics.terms import Terms, Window
 from service.pipeline.receive import DeliveryWriter
 from service.pipeline.spool_retention import SpoolRetention
 from service.providers import PROVIDERS
@@ -59,12 +59,10 @@ from service.runtime.database import open_server, run_embedded
 from service.runtime.figures_process import FiguresProcess
 from service.runtime.leadership import Leadership
 from service.runtime.worker import Worker
-from service.settings import Role, Settings
+from service.settings import Role, Settings, thresholds_in_force
 from service.storage.database import Database
 from service.storage.spool import Spool
 from service.telemetry import Telemetry
-
-_THRESHOLD = timedelta(days=14)
 
 _log = structlog.get_logger(__name__)
 
@@ -95,12 +93,10 @@ def open_database(settings: Settings, tuning: Mapping[str, str] | None = None) -
 
 
 def metric_terms(settings: Settings, rules: Rules) -> Terms:
-    """The windows, thresholds and limits of the metrics. A team's threshold in the settings overrides that team's
-    threshold in the rules.
-    """
+    """The windows, thresholds and limits of the metrics."""
     return Terms(
         windows=tuple(Window(format_duration(length), length) for length in settings.windows),
-        thresholds={DEFAULT_THRESHOLD: _THRESHOLD, **rules.thresholds, **settings.thresholds},
+        thresholds=thresholds_in_force(settings, rules),
         forgotten_after=settings.forgotten_after,
         min_sample=settings.min_sample,
         max_teams=settings.max_teams,

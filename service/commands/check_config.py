@@ -13,7 +13,7 @@ from service.commands.options import AS_JSON
 
 if TYPE_CHECKING:
     from service.commands.faults import CheckedRules
-    from service.settings import Inspection, SettingFault, Settings, ShownSetting
+    from service.settings import Inspection, SettingFault, Settings, ShownThreshold
 
 
 @click.command("check-config")
@@ -23,11 +23,12 @@ def check_config(database: bool, as_json: bool) -> None:
     """Check the settings and the rules file, and show what is in force.
 
     The command reads the environment, the file .env, the files in LOOPGAUGE_SECRETS_DIR and the rules file, and prints
-    every fault. If there are no faults, it prints each setting with its value and its origin; a secret is only shown as
-    set. The command does not need the database. The exit status is 0 if there are no faults, and 1 otherwise.
+    every fault. If there are no faults, it prints each setting with its value and its origin, the threshold of each
+    team, the number of rules, and the database. A secret is only shown as set. The command does not need the database.
+    The exit status is 0 if there are no faults, and 1 otherwise.
     """
     from service.commands.faults import check_file
-    from service.settings import inspect_settings, show_settings
+    from service.settings import inspect_settings
 
     read = inspect_settings()
     reached: dict[str, str] | None = None
@@ -35,15 +36,14 @@ def check_config(database: bool, as_json: bool) -> None:
         reached, faults = _check_database(read.settings, read.settings.database_url.get_secret_value())
         read = replace(read, faults=faults)
     rules = check_file(read.rules_file)
-    shown = list(show_settings(read.settings, read.origins)) if read.settings else []
     if as_json:
-        click.echo(json.dumps(_document(read, rules, shown, reached), indent=2))
+        click.echo(json.dumps(_document(read, rules, reached), indent=2))
     elif read.faults or rules.faults:
         _print_faults(read, rules)
     else:
-        _print_settings(shown, rules, reached)
-    if read.settings and not as_json:
-        _print_warnings(read.settings, rules)
+        _print_in_force(read, rules, reached)
+    if not as_json:
+        _print_warnings(read, rules)
     sys.exit(1 if read.faults or rules.faults else 0)
 
 
@@ -79,20 +79,38 @@ def _address(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2] or "a Unix socket"
 
 
-def _document(
-    read: "Inspection", rules: "CheckedRules", shown: "Sequence[ShownSetting]", database: Mapping[str, str] | None
-) -> dict[str, Any]:
+def _document(read: "Inspection", rules: "CheckedRules", database: Mapping[str, str] | None) -> dict[str, Any]:
     from service.commands.faults import manual
+    from service.settings import describe_database, show_settings
 
     return {
         "valid": not (read.faults or rules.faults),
         "faults": list(map(asdict, read.faults)),
-        "warnings": list(_warnings(read.settings)) if read.settings else [],
-        "settings": list(map(asdict, shown)),
+        "warnings": list(_warnings(read, rules)),
+        "settings": list(map(asdict, show_settings(read.settings, read.origins))) if read.settings else [],
+        "thresholds": [_threshold_document(each) for each in _thresholds(read, rules)],
         "rules": rules.document(),
         "database": database,
+        "database_in_use": describe_database(read.settings) if read.settings else None,
         "reference": [manual("settings.md"), manual("rules.md")],
     }
+
+
+def _threshold_document(shown: "ShownThreshold") -> dict[str, str]:
+    from service.lifecycle.durations import format_duration
+
+    return {"team": shown.team, "threshold": format_duration(shown.threshold), "origin": shown.origin}
+
+
+def _thresholds(read: "Inspection", rules: "CheckedRules") -> "Sequence[ShownThreshold]":
+    """The thresholds in force; none if a fault hides them."""
+    from service.settings import show_thresholds
+
+    return (
+        []
+        if read.settings is None or rules.rules is None
+        else [*show_thresholds(read.settings, rules.rules, read.origins)]
+    )
 
 
 def _print_faults(read: "Inspection", rules: "CheckedRules") -> None:
@@ -108,31 +126,65 @@ def _print_faults(read: "Inspection", rules: "CheckedRules") -> None:
             click.echo(f"{manual(page)} describes {subject}", err=True)
 
 
-def _print_settings(shown: "Sequence[ShownSetting]", rules: "CheckedRules", database: Mapping[str, str] | None) -> None:
-    from service.commands.table import Table, terminal_width
+def _print_in_force(read: "Inspection", rules: "CheckedRules", database: Mapping[str, str] | None) -> None:
+    from service.commands.table import fit
+    from service.lifecycle.durations import describe_duration
+    from service.settings import describe_database, show_settings
 
-    rows = [(each.origin, each.setting, each.value or "(not set)") for each in shown]
-    table = Table(("from", "setting", "value"), rows, terminal_width())
-    for line in table.header():
-        click.echo(line)
-    for row in rows:
-        click.echo("\n".join(table.row(row)))
-    own = f"{rules.file} and the rules that it extends" if rules.file else "the packaged rules"
-    click.echo(f"\n{rules.rules} rules: {own}")
+    if read.settings is None:
+        return
+    shown = show_settings(read.settings, read.origins)
+    _print_table(
+        ("from", "setting", "value"), [(each.origin, each.setting, each.value or "(not set)") for each in shown]
+    )
+    click.echo()
+    thresholds = _thresholds(read, rules)
+    _print_table(
+        ("from", "threshold of", "time from idea to answer"),
+        [(each.origin, _team(each.team), describe_duration(each.threshold)) for each in thresholds],
+    )
+    click.echo()
+    click.echo(fit(f"rules: {f'{rules.file} has ' if rules.file else ''}{rules.counts()}"))
+    click.echo(fit(f"loopgauge uses {describe_database(read.settings)}"))
     if database:
         click.echo("PostgreSQL {version} at {address}: reachable, schema {schema} is up to date".format_map(database))
     click.echo("no faults")
 
 
-def _print_warnings(settings: "Settings", rules: "CheckedRules") -> None:
+def _team(name: str) -> str:
+    return "(all other teams)" if name == "default" else name
+
+
+def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from service.commands.table import Table, terminal_width
+
+    table = Table(titles, rows, terminal_width())
+    for line in table.header():
+        click.echo(line)
+    for row in rows:
+        click.echo("\n".join(table.row(row)))
+
+
+def _print_warnings(read: "Inspection", rules: "CheckedRules") -> None:
     from service.commands.faults import wrap
 
-    for warning in [*_warnings(settings), *rules.warnings]:
+    for warning in [*_warnings(read, rules), *rules.warnings]:
         click.echo(wrap(f"warning: {warning}"), err=True)
 
 
-def _warnings(settings: "Settings") -> Iterator[str]:
-    """Settings that are valid, but probably not intended."""
+def _warnings(read: "Inspection", rules: "CheckedRules") -> Iterator[str]:
+    """Settings and rules that are valid, but probably not intended."""
+    from service.settings import find_doubtful_durations
+
+    if read.settings is not None:
+        yield from _warnings_about_access(read.settings)
+        yield from find_doubtful_durations(
+            read.settings, {each.team: each.threshold for each in _thresholds(read, rules)}
+        )
+
+
+def _warnings_about_access(settings: "Settings") -> Iterator[str]:
+    """Settings of sources, secrets and tokens that are probably not intended."""
     from service.settings import example_secrets, variable_of
 
     if not settings.sources:

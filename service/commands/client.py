@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import msgspec
@@ -219,18 +219,10 @@ async def open_local(settings: "Settings", rules: "Rules") -> AsyncIterator[Clie
         DatabaseError: the database cannot be used.
     """
     from service.local_api import open_local_api
+    from service.settings import describe_database
 
     async with open_local_api(settings, rules) as local, _in_process(local) as http:
-        yield Client(http, database=_in_words(settings))
-
-
-def _in_words(settings: "Settings") -> str:
-    """The database that the settings name, without its user and password."""
-    if settings.database_url is None:
-        return f"the embedded database in {settings.data_dir}"
-    parts = urlsplit(settings.database_url.get_secret_value())
-    host = parts.hostname or next(iter(parse_qs(parts.query).get("host", ())), "localhost")
-    return f"the database {parts.path.lstrip('/')} at {host}"
+        yield Client(http, database=describe_database(settings))
 
 
 def _in_process(local: "LocalApi") -> httpx.AsyncClient:

@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from service.rules.faults import Fault
+    from service.rules.model import Rules
     from service.settings import SettingFault
 
 _MOST_SHOWN = 50
@@ -24,32 +25,53 @@ class CheckedRules:
 
     Attributes:
         file: the file; None for the packaged rules.
-        rules: the number of rules, including the rules that the file extends; None if the file has faults.
+        rules: the rules in force; None if the file has faults.
+        own: the number of rules in the file.
+        packaged: the number of packaged rules that are in force.
     """
 
     file: Path | None
-    rules: int | None
+    rules: "Rules | None"
     faults: "Sequence[Fault]" = ()
     warnings: "Sequence[Fault]" = ()
+    own: int = 0
+    packaged: int = 0
+
+    def counts(self) -> str:
+        """The numbers of rules in words."""
+        if self.file is None:
+            return _number(self.packaged, "packaged rule")
+        own = f"{_number(self.own, 'rule')} of its own"
+        if not self.packaged:
+            return f"{own}; it does not extend the packaged rules"
+        return f"{own}, and {_number(self.packaged, 'packaged rule')} that it extends"
 
     def document(self) -> dict[str, Any]:
         """The result as a JSON object."""
         faults, warnings = ([*map(_fault_document, found)] for found in (self.faults, self.warnings))
         file = str(self.file) if self.file else None
-        return {"file": file, "rules": self.rules, "faults": faults, "warnings": warnings}
+        counts = dict.fromkeys(("rules", "own", "packaged")) if self.rules is None else self._counts()
+        return {"file": file, **counts, "faults": faults, "warnings": warnings}
+
+    def _counts(self) -> dict[str, int | None]:
+        return {"rules": self.own + self.packaged, "own": self.own, "packaged": self.packaged}
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def check_file(file: Path | None) -> CheckedRules:
     """Read a rules file, or the packaged rules if there is no file."""
     from service.rules.faults import InvalidRules
-    from service.settings import load_rules_file, warn_about_rules
+    from service.settings import count_rules, load_rules_file, warn_about_rules
 
     try:
         rules = load_rules_file(file)
     except InvalidRules as error:
         return CheckedRules(file, None, error.faults)
-    names = {rule.name for of_kind in rules.by_kind.values() for rule in of_kind}
-    return CheckedRules(file, len(names), warnings=warn_about_rules(file) if file else ())
+    own, packaged = count_rules(file, rules)
+    return CheckedRules(file, rules, (), warn_about_rules(file) if file else (), own, packaged)
 
 
 def fail_with_faults(faults: "Sequence[Fault]") -> NoReturn:

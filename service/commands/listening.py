@@ -11,7 +11,14 @@ import structlog
 
 from service.commands.sign_in import bracketed, browsable, sign_in_link
 from service.guards import metrics_are_open
-from service.settings import ReadTokenUnavailable, Settings, provide_read_token
+from service.rules.model import Rules
+from service.settings import (
+    ReadTokenUnavailable,
+    Settings,
+    find_doubtful_durations,
+    provide_read_token,
+    thresholds_in_force,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -90,6 +97,12 @@ def take_read_token(settings: Settings) -> tuple[Settings, bool]:
     except ReadTokenUnavailable as error:
         _log.warning(f"reads are closed: {error}")
         return settings, False
+
+
+def warn_about_durations(settings: Settings, rules: Rules) -> None:
+    """Log a warning for each duration that is probably not intended."""
+    for warning in find_doubtful_durations(settings, thresholds_in_force(settings, rules)):
+        _log.warning(warning)
 
 
 def announce(settings: Settings, listening: socket.socket, *, is_new: bool = False) -> None:

@@ -31,10 +31,14 @@ def rules() -> None:
 def check_rules(file: Path, as_json: bool) -> None:
     """Validate a rules file, and print every fault with its place and remedy.
 
+    If there are no faults, the command prints how many rules the file has, and how many packaged rules it extends. Each
+    entry of `teams` counts as a rule.
+
     The exit status is 0 if the file is valid, and 1 if it has faults. A warning is about a rule that never takes
     effect, or that has the name of another rule; warnings do not change the exit status.
     """
     from service.commands.faults import check_file, fail_with_faults, manual, wrap
+    from service.commands.table import fit
 
     checked = check_file(file)
     if as_json:
@@ -42,7 +46,7 @@ def check_rules(file: Path, as_json: bool) -> None:
         sys.exit(1 if checked.faults else 0)
     if checked.faults:
         fail_with_faults(checked.faults)
-    click.echo(f"{file}: {checked.rules} rules, including the rules that it extends")
+    click.echo(fit(f"{file}: {checked.counts()}"))
     for warning in checked.warnings:
         click.echo(wrap(f"warning: {warning}"), err=True)
 
@@ -56,10 +60,11 @@ def check_rules(file: Path, as_json: bool) -> None:
 def try_rules(source: str, header_lines: tuple[str, ...], file: Path | None, body: IO[bytes], as_json: bool) -> None:
     """Print the events that a delivery would produce, and the reason for its status.
 
-    The exit status is 0 if the delivery counts, and 1 if it does not count. The command then prints which rules nearly
-    match the delivery, and the conditions that are not met.
+    BODY is a file with the body of the delivery; - reads standard input. The exit status is 0 if the delivery counts.
+    It is 1 if the delivery does not count, or if a rule or a setting is wrong; it is 2 if the usage is wrong. If the
+    delivery does not count, the command prints which rules nearly match it, and the conditions that are not met.
     """
-    from service.commands.table import printable
+    from service.commands.table import fit
     from service.pipeline.interpret import find_near_misses_of, interpret_delivery
 
     settings = require_settings(rules=file)
@@ -70,7 +75,7 @@ def try_rules(source: str, header_lines: tuple[str, ...], file: Path | None, bod
     near = [] if counts else find_near_misses_of(ruled, delivery)
     shown = _interpretation(interpretation, near)
     # A title in the body must not control the terminal.
-    click.echo(json.dumps(shown, indent=2) if as_json else "\n".join(map(printable, _in_lines(shown))))
+    click.echo(json.dumps(shown, indent=2) if as_json else "\n".join(map(fit, _in_lines(shown))))
     sys.exit(0 if counts else 1)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.option("--role", type=click.Choice(["all", "api", "worker"]), help="The role of this process; default: all.")
 def serve(host: str | None, port: int | None, role: "Role | None") -> None:
     """Run the service."""
-    from service.commands.listening import announce, take_read_token
+    from service.commands.listening import announce, take_read_token, warn_about_durations
     from service.logs import configure_logs
 
     settings = require_settings(host=host, port=port, role=role)
@@ -26,6 +26,7 @@ def serve(host: str | None, port: int | None, role: "Role | None") -> None:
 
     choices = "--host and --port, with LOOPGAUGE_HOST and LOOPGAUGE_PORT, or with make run PORT=8081"
     rules = require_rules(settings)
+    warn_about_durations(settings, rules)
     listening = listen(settings, choices)
     settings, is_new = take_read_token(settings)
     run(run_service(settings, rules, listening, announce=partial(announce, settings, listening, is_new=is_new)))

@@ -1,6 +1,8 @@
 """Settings from environment variables with the prefix `LOOPGAUGE_`, a `.env` file, and secret files."""
 
+from service.settings.doubtful import find_doubtful_durations
 from service.settings.faults import PREFIX, InvalidSetting, SettingFault, variable_of
+from service.settings.in_force import ShownThreshold, describe_database, show_thresholds, thresholds_in_force
 from service.settings.model import (
     ApiTokens,
     Role,
@@ -14,6 +16,7 @@ from service.settings.names import find_unknown
 from service.settings.read_token import ReadTokenUnavailable, find_read_token, provide_read_token, read_token_file
 from service.settings.reading import Inspection, inspect_settings, read_settings
 from service.settings.rules_files import (
+    count_rules,
     load_rules,
     load_rules_file,
     packaged_rules,
@@ -33,9 +36,13 @@ __all__ = [
     "SettingFault",
     "Settings",
     "ShownSetting",
+    "ShownThreshold",
     "SourceSettings",
+    "count_rules",
     "default_data_dir",
+    "describe_database",
     "example_secrets",
+    "find_doubtful_durations",
     "find_read_token",
     "find_unknown",
     "given_alone",
@@ -49,6 +56,8 @@ __all__ = [
     "read_settings",
     "read_token_file",
     "show_settings",
+    "show_thresholds",
+    "thresholds_in_force",
     "variable_of",
     "warn_about_rules",
 ]

@@ -40,6 +40,22 @@ def load_rules_file(path: Path | None) -> Rules:
     return read_rules(read_rules_file(path) if path else None, packaged_rules(), PROVIDERS)
 
 
+def count_rules(path: Path | None, rules: Rules) -> tuple[int, int]:
+    """The number of rules in the operator's own file, and the number of packaged rules that are in force.
+
+    Args:
+        rules: the rules that were loaded from the file.
+    """
+    own = read_rules(read_rules_file(path), (), PROVIDERS) if path else None
+    extends = own is None or own.digest != rules.digest
+    packaged = read_rules(None, packaged_rules(), PROVIDERS)
+    return len(_names(own)) if own else 0, len(_names(packaged)) if extends else 0
+
+
+def _names(rules: Rules) -> set[str]:
+    return {rule.name for of_kind in rules.by_kind.values() for rule in of_kind}
+
+
 def warn_about_rules(path: Path) -> Sequence[Fault]:
     """The warnings about a valid rules file.
 

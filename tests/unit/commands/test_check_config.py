@@ -1,6 +1,8 @@
 """`loopgauge check-config` reports every fault of the configuration, or shows what is in force without secrets."""
 
 import json
+import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -118,15 +120,46 @@ def test_the_faults_are_in_the_json(tmp_path: Path) -> None:
     assert (fault["file"], fault["line"], fault["path"]) == ("bets.yaml", 1, "colour")
 
 
-def test_a_valid_configuration_is_printed_as_a_table_with_the_number_of_rules(tmp_path: Path) -> None:
+def test_a_valid_configuration_is_printed_as_a_table_with_the_number_of_rules_and_the_database(tmp_path: Path) -> None:
     (tmp_path / "bets.yaml").write_text(BETS)
     ended = invoke("check-config", RULES="bets.yaml", SOURCES__GITHUB__SECRET="s3cret")
     lines = ended.stdout.splitlines()
     assert (ended.returncode, ended.stderr) == (0, "")
     assert lines[0].split() == ["from", "setting", "value"]
     assert ["environment", "LOOPGAUGE_RULES", "bets.yaml"] in [line.split() for line in lines]
-    assert lines[-2].endswith(" rules: bets.yaml and the rules that it extends")
+    assert re.fullmatch(r"rules: bets\.yaml has 2 rules of its own, and \d+ packaged rules that it extends", lines[-3])
+    assert lines[-2].startswith("loopgauge uses the embedded database in /")
     assert lines[-1] == "no faults"
+
+
+def test_the_threshold_of_each_team_is_shown_with_its_origin(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text("thresholds: {growth: 10d, search: 9d}\n")
+    variables = {"RULES": "rules.yaml", "THRESHOLDS__SEARCH": "1w", "SOURCES__GITHUB__SECRET": "s3cret"}
+    assert json.loads(invoke("check-config", "--json", **variables).stdout)["thresholds"] == [
+        {"team": "default", "threshold": "14d", "origin": "default"},
+        {"team": "growth", "threshold": "10d", "origin": "rules file"},
+        {"team": "search", "threshold": "7d", "origin": "environment"},
+    ]
+    printed = invoke("check-config", **variables).stdout
+    assert re.search(
+        r"default +\(all other teams\) +14 days\nrules file +growth +10 days\nenvironment +search +7 days", printed
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:hush@db.example/x", "the database x at db.example"),
+        ("postgresql://u:hush@a:1,b:2/x", "the database x at a:1, b:2"),
+        ("postgresql://u:hush@[fd00::1]:5432/x", "the database x at [fd00::1]:5432"),
+        ("postgresql:///x?host=/run/postgresql&user=u&password=hush", "the database x at /run/postgresql"),
+        ("postgresql://u:hush@db.example", "the default database of the user at db.example"),
+    ],
+)
+def test_the_database_in_use_is_shown_without_its_user_and_password(url: str, shown: str) -> None:
+    document = json.loads(invoke("check-config", "--json", DATABASE_URL=url).stdout)
+    assert (document["database"], document["database_in_use"]) == (None, shown)
+    assert f"\nloopgauge uses {shown}\n" in invoke("check-config", DATABASE_URL=url).stdout
 
 
 @pytest.mark.parametrize(
@@ -150,6 +183,27 @@ def test_a_valid_configuration_is_printed_as_a_table_with_the_number_of_rules(tm
             {"SOURCES__GITHUB__SECRET": "s3cret", "HOST": "::", "OPEN_METRICS": "true", "OPEN_READS": "true"},
             "listens on :: with LOOPGAUGE_OPEN_READS: everyone who reaches it may read",
         ),
+        (
+            {"SOURCES__GITHUB__SECRET": "s3cret", "RAW_RETENTION": "3m"},
+            "older than 3 minutes, so a replay skips these deliveries; m means minutes, so write months in days",
+        ),
+        (
+            {"SOURCES__GITHUB__SECRET": "s3cret", "RAW_RETENTION": "23h"},
+            "older than 23 hours, so a replay skips these deliveries; set 1d or more",
+        ),
+        (
+            {"SOURCES__GITHUB__SECRET": "s3cret", "EVIDENCE_RETENTION": "6m"},
+            "LOOPGAUGE_EVIDENCE_RETENTION is 6 minutes: loopgauge deletes evidence",
+        ),
+        (
+            {"SOURCES__GITHUB__SECRET": "s3cret", "FORGOTTEN_AFTER": "1m"},
+            "LOOPGAUGE_FORGOTTEN_AFTER is 1 minute: an experiment counts as forgotten",
+        ),
+        ({"SOURCES__GITHUB__SECRET": "s3cret", "WINDOWS": "90d,3m"}, "a window in LOOPGAUGE_WINDOWS is 3 minutes: "),
+        (
+            {"SOURCES__GITHUB__SECRET": "s3cret", "THRESHOLDS__SEARCH": "2m"},
+            "LOOPGAUGE_THRESHOLDS__SEARCH is 2 minutes: an experiment counts as overdue 2 minutes after its idea",
+        ),
     ],
 )
 def test_settings_that_are_probably_not_intended_are_warnings(variables: dict[str, str], warning: str) -> None:
@@ -158,6 +212,33 @@ def test_settings_that_are_probably_not_intended_are_warnings(variables: dict[st
     assert warning in ended.stderr
     [told] = json.loads(invoke("check-config", "--json", **variables).stdout)["warnings"]
     assert warning in told
+
+
+def test_a_threshold_of_minutes_in_the_rules_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text("thresholds: {growth: 2m}\n")
+    ended = invoke("check-config", RULES="rules.yaml", SOURCES__GITHUB__SECRET="s3cret")
+    assert ended.stderr.startswith("warning: thresholds.growth in the rules is 2 minutes: ")
+
+
+def test_a_service_logs_the_same_warning_before_it_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = invoke("serve", "--port", str(port), RAW_RETENTION="3m")
+    assert ended.returncode == 1
+    assert "LOOPGAUGE_RAW_RETENTION is 3 minutes: loopgauge deletes bodies of deliveries" in ended.stderr
+
+
+def test_retentions_of_a_day_or_more_are_no_warnings() -> None:
+    ended = invoke(
+        "check-config",
+        RAW_RETENTION="1d",
+        EVIDENCE_RETENTION="24h",
+        FORGOTTEN_AFTER="1d",
+        WINDOWS="1h",
+        THRESHOLDS__A="60m",
+        SOURCES__GITHUB__SECRET="s3cret",
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_service_with_wrong_settings_prints_every_fault_and_does_not_start() -> None:

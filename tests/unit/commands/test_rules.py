@@ -7,12 +7,16 @@ from typing import get_args
 from unittest.mock import Mock
 
 import pytest
+from click.testing import CliRunner
 
+from service.cli import main
 from service.commands.faults import manual, wrap
 from service.deliveries.observation import Kind
 from service.lifecycle import teams
+from service.providers import PROVIDERS
 from service.rules.faults import Fault, InvalidRules
-from service.settings import read_rules_file
+from service.rules.reader import read_rules
+from service.settings import packaged_rules, read_rules_file
 from tests.support.builders import Issue, at
 from tests.support.commands import invoke
 from tests.support.rules_files import BETS
@@ -37,7 +41,30 @@ def test_the_check_of_a_rules_file_can_print_json(tmp_path: Path) -> None:
     ended = invoke("rules", "check", "--json", str(file))
     printed = json.loads(ended.stdout)
     assert (ended.returncode, printed["file"], ended.stderr) == (0, str(file), "")
-    assert printed["rules"] > 1
+    assert (printed["own"], printed["packaged"]) == (1, _packaged())
+    assert printed["rules"] == 1 + _packaged()
+
+
+def _packaged() -> int:
+    """The number of packaged rules."""
+    by_kind = read_rules(None, packaged_rules(), PROVIDERS).by_kind
+    return len({rule.name for of_kind in by_kind.values() for rule in of_kind})
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        (BETS, "2 rules of its own, and {} packaged rules that it extends"),
+        ("teams: {ML: ml, WEB: web}\n", "2 rules of its own, and {} packaged rules that it extends"),
+        ("rules: [{when: {label: bet}, then: started}]", "1 rule of its own, and {} packaged rules that it extends"),
+        ("", "0 rules of its own, and {} packaged rules that it extends"),
+        (f"extends: none\n{BETS}", "2 rules of its own; it does not extend the packaged rules"),
+    ],
+)
+def test_the_check_counts_own_and_packaged_rules_separately(tmp_path: Path, text: str, counts: str) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(text)
+    assert invoke("rules", "check", str(file)).stdout == f"{file}: {counts.format(_packaged())}\n"
 
 
 def test_the_check_of_an_invalid_file_lists_every_fault_and_ends_with_the_reference(tmp_path: Path) -> None:
@@ -63,6 +90,8 @@ def test_the_check_of_an_invalid_file_can_print_json(tmp_path: Path) -> None:
     assert json.loads(ended.stdout) == {
         "file": str(file),
         "rules": None,
+        "own": None,
+        "packaged": None,
         "faults": [{"file": str(file), "line": 3, "column": 6, "path": "teams.a", "message": message}],
         "warnings": [],
         "reference": "docs/rules.md",
@@ -146,6 +175,23 @@ def test_trying_a_delivery_prints_in_words_what_it_would_state(tmp_path: Path) -
     assert any(line.startswith(f"{about}outcome failed, by label outcome:failed (rule `") for line in lines)
     assert f"{about}proposed (rule `proposed by creation`)" in lines
     assert "=" not in "".join(line for line in lines[1:] if "url" not in line)
+
+
+def test_the_lines_of_a_tried_delivery_fit_the_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "body.json").write_bytes(Issue(created_at=at(2), title="word " * 60).opened().body)
+    monkeypatch.setattr("service.commands.table.terminal_width", lambda: 80)
+    arguments = [
+        "rules",
+        "try",
+        "--source",
+        "github",
+        "--header",
+        "X-GitHub-Event: issues",
+        str(tmp_path / "body.json"),
+    ]
+    tried = CliRunner().invoke(main, arguments)
+    assert max(map(len, tried.stdout.splitlines())) <= 80
+    assert "word word" in tried.stdout
 
 
 def test_a_missing_header_is_answered_with_the_option_that_adds_it(tmp_path: Path) -> None:
