@@ -185,13 +185,15 @@ def _warnings(read: "Inspection", rules: "CheckedRules") -> Iterator[str]:
 
 def _warnings_about_access(settings: "Settings") -> Iterator[str]:
     """Settings of sources, secrets and tokens that are probably not intended."""
-    from service.settings import example_secrets, variable_of
+    from service.settings import example_secrets, shared_secrets, variable_of
 
     if not settings.sources:
         yield "no source is configured: every webhook is refused; set LOOPGAUGE_SOURCES__GITHUB__SECRET, for example"
     tokens = settings.api_tokens
     for path in example_secrets(settings):
         yield f"{variable_of(path)} has the value of an example; set a secret of your own"
+    for path, problem in shared_secrets(settings.sources):
+        yield f"{variable_of(path)}: {problem}"
     if settings.open_reads and not tokens.read and not settings.listens_on_loopback:
         yield (
             f"the service listens on {settings.host} with LOOPGAUGE_OPEN_READS: everyone who reaches it may read; "

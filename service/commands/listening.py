@@ -17,7 +17,9 @@ from service.settings import (
     Settings,
     find_doubtful_durations,
     provide_read_token,
+    shared_secrets,
     thresholds_in_force,
+    variable_of,
 )
 
 _log = structlog.get_logger(__name__)
@@ -141,6 +143,8 @@ def _warn(settings: Settings) -> None:
             "no source is configured: every webhook is refused; "
             "set LOOPGAUGE_SOURCES__GITHUB__SECRET, or the variable of another tool as docs/sources describes"
         )
+    for path, problem in shared_secrets(settings.sources):
+        _log.warning(f"{variable_of(path)}: {problem}")
     if not metrics_are_open(settings) and settings.metrics_token is None:
         _log.warning(
             "/metrics refuses every scrape: set LOOPGAUGE_METRICS_TOKEN, or LOOPGAUGE_OPEN_METRICS=true if only "

@@ -24,7 +24,7 @@ from service.settings.rules_files import (
     warn_about_rules,
 )
 from service.settings.shown import ShownSetting, show_settings
-from service.settings.sources import SourceSettings
+from service.settings.sources import SourceSettings, shared_secrets
 
 __all__ = [
     "PREFIX",
@@ -55,6 +55,7 @@ __all__ = [
     "read_rules_file",
     "read_settings",
     "read_token_file",
+    "shared_secrets",
     "show_settings",
     "show_thresholds",
     "thresholds_in_force",

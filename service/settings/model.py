@@ -29,7 +29,7 @@ from service.lifecycle.teams import EXPECTED, names_account, normalise_team
 from service.rules.validation import refusal
 from service.settings.faults import NESTING, PREFIX
 from service.settings.masking import mask_password, refuse
-from service.settings.sources import SourceSettings, read_sources
+from service.settings.sources import SourceSettings, read_sources, shared_secrets
 from service.storage.connection_url import InvalidUrl, read_url
 
 Role = Literal["all", "api", "worker"]
@@ -186,11 +186,15 @@ class Settings(BaseSettings):
         return by_team
 
     @model_validator(mode="after")
-    def _refuse_example_secrets(self) -> Self:
-        if not self.listens_on_loopback and not self.allow_example_secrets:
-            found = [((*path,), f"{_PUBLISHED}; {_REMEDY}") for path in example_secrets(self)]
-            if found:
-                raise refusal(found)
+    def _refuse_weak_secrets(self) -> Self:
+        """Refuse secrets that others know. On loopback they are for trials, and `check-config` warns about them."""
+        if self.listens_on_loopback:
+            return self
+        found = list(shared_secrets(self.sources))
+        if not self.allow_example_secrets:
+            found += [((*path,), f"{_PUBLISHED}; {_REMEDY}") for path in example_secrets(self)]
+        if found:
+            raise refusal(found)
         return self
 
     @property

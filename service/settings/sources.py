@@ -37,7 +37,6 @@ def read_sources(value: Any, handler: ValidatorFunctionWrapHandler) -> dict[str,
         errors = error.errors(include_url=False)
         found += [(details["loc"], explain(details, SourceSettings.model_fields, ("sources",))) for details in errors]
         raise refusal(_without_consequences(found)) from None
-    found += _find_shared(sources)
     if found:
         raise refusal(found)
     named = ((source_name(written), source) for written, source in sources.items())
@@ -61,8 +60,8 @@ def _find_unknown(written: str, source: object) -> Iterator[Found]:
         yield (name, "provider"), "; ".join(filter(None, (expected, did_you_mean(provider, PROVIDERS))))
 
 
-def _find_shared(sources: Mapping[str, SourceSettings]) -> Iterator[Found]:
-    """Find the sources that have a secret in common: the sender of one could sign deliveries of the other."""
+def shared_secrets(sources: Mapping[str, SourceSettings]) -> Iterator[Found]:
+    """Find the secrets that two sources have in common: the sender of one source can sign deliveries of the other."""
     owners: dict[str, str] = {}
     for name, source in sources.items():
         for key in ("secret", "previous_secret"):
@@ -72,7 +71,8 @@ def _find_shared(sources: Mapping[str, SourceSettings]) -> Iterator[Found]:
                 first = variable_of(["sources", owner, "secret"])
                 problem = f"expected a secret of its own, but {first} has the same one"
                 remedy = "set another secret, such as the output of: openssl rand -hex 32"
-                yield (name, key), f"{problem}, so the sender of one source could post as the other; {remedy}"
+                where = ("sources", name, key)
+                yield where, f"{problem}, so the sender of one source can post as the other; {remedy}"
 
 
 def _without_consequences(found: list[Found]) -> list[Found]:

@@ -168,6 +168,10 @@ def test_the_database_in_use_is_shown_without_its_user_and_password(url: str, sh
         ({}, "no source is configured: every webhook is refused"),
         ({"SOURCES__GITHUB__SECRET": "change-me"}, "LOOPGAUGE_SOURCES__GITHUB__SECRET has the value of an example"),
         (
+            {"SOURCES__GITHUB__SECRET": "s3cret", "SOURCES__JIRA__SECRET": "s3cret"},
+            "LOOPGAUGE_SOURCES__JIRA__SECRET: expected a secret of its own, but LOOPGAUGE_SOURCES__GITHUB__SECRET has",
+        ),
+        (
             {"SOURCES__GITHUB__SECRET": "s3cret", "API_TOKENS__READ": "change-me-to-read"},
             "LOOPGAUGE_API_TOKENS__READ has the value of an example",
         ),
