@@ -192,8 +192,8 @@ def _warnings_about_access(settings: "Settings") -> Iterator[str]:
     tokens = settings.api_tokens
     for path in example_secrets(settings):
         yield f"{variable_of(path)} has the value of an example; set a secret of your own"
-    for path, problem in shared_secrets(settings.sources):
-        yield f"{variable_of(path)}: {problem}"
+    for shared, problem in shared_secrets(settings.sources):
+        yield f"{variable_of(shared)}: {problem}"
     if settings.open_reads and not tokens.read and not settings.listens_on_loopback:
         yield (
             f"the service listens on {settings.host} with LOOPGAUGE_OPEN_READS: everyone who reaches it may read; "
