@@ -358,7 +358,7 @@ def test_two_sources_with_one_secret_are_refused_off_loopback(
 ) -> None:
     assert _read(monkeypatch, SOURCES__GITHUB__SECRET="one", **other).sources
     with pytest.raises(InvalidSetting) as wrong:
-        _read(monkeypatch, HOST="0.0.0.0", SOURCES__GITHUB__SECRET="one", **other)  # noqa: S104
+        _read(monkeypatch, HOST="0.0.0.0", SOURCES__GITHUB__SECRET="one", **other)
     [fault] = wrong.value.faults
     assert "expected a secret of its own, but LOOPGAUGE_SOURCES__" in str(fault)
     assert "openssl rand -hex 32" in str(fault)
