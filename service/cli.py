@@ -24,7 +24,7 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Find out why": {
         "sources": "List the sources, and what each of them sent.",
         "deliveries": "List, show and retry webhook deliveries.",
-        "explain": "Explain an experiment: its events and its metrics.",
+        "explain": "Explain an experiment: its timeline, and the metrics that count it.",
     },
     _BY_HAND: {
         "propose": "Make an item an experiment.",

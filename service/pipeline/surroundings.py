@@ -7,7 +7,6 @@ from functools import partial
 from itertools import chain
 
 from service.lifecycle.aliases import Aliases
-from service.lifecycle.components import Components
 from service.lifecycle.errors import TooManyRelatives
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Graph
@@ -15,6 +14,7 @@ from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
 from service.lifecycle.grounds import Grounds, find_grounds
 from service.lifecycle.references import Ref
+from service.lifecycle.roots import Components
 from service.lifecycle.thinning import thin
 from service.lifecycle.trust import find_objection, is_outsiders, projects_of
 from service.pipeline.off_loop import compute

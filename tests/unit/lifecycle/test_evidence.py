@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.lifecycle.aliases import Alias, Aliases
-from service.lifecycle.components import Components
 from service.lifecycle.errors import BadReference
 from service.lifecycle.evidence import Graph
 from service.lifecycle.references import (
@@ -21,6 +20,7 @@ from service.lifecycle.references import (
     item,
     project,
 )
+from service.lifecycle.roots import Components
 from service.providers import REFERENCES
 from tests.support.builders import at
 

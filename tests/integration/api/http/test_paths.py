@@ -6,7 +6,9 @@ import re
 from urllib.parse import urljoin
 
 import pytest
+from pydantic import ValidationError
 
+from service.settings import given_alone
 from service.storage.database import Database
 from tests.support.builders import Issue, at
 from tests.support.road import api, deliver, is_problem, post
@@ -159,6 +161,14 @@ async def test_links_and_paths_have_the_prefix(database: Database) -> None:
     assert paths["github"] == f"{root}/webhooks/github"
     assert paths["cloudevents"] == f"{root}/events"
     assert f"did you mean {root}/webhooks/github?" in hint
+
+
+async def test_no_path_of_the_service_is_accepted_as_the_prefix(database: Database) -> None:
+    async with api(database) as client:
+        document = (await client.get("/openapi.json")).json()
+    for prefix in {f"/{path.split('/')[1]}" for path in (*document["paths"], *_READS)} - {"/"}:
+        with pytest.raises(ValidationError, match="a prefix that is not a path of the service itself"):
+            given_alone(root_path=prefix)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip", "GZIP", "x" * 5000])
