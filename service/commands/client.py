@@ -144,9 +144,9 @@ class Client:
         return "metrics" in names and names.isdisjoint(("experiments", "scorecard"))
 
     def _refusal(self, response: httpx.Response, right: Right) -> str:
-        """The answer that is not the expected document in one line, with the remedy.
+        """Explain in one line an answer that is not the expected document, and add the remedy.
 
-        A line for each candidate follows, if the answer is about an ambiguous reference.
+        If a reference is ambiguous, a line for each candidate follows.
         """
         status = response.status_code
         asked = f"{response.request.method} {response.request.url.path}"

@@ -108,7 +108,7 @@ async def _print_lines(client: "Client", pages: "Pages") -> None:
 
 
 def _lines(row: "DeliveryAnswer", width: int | None) -> Iterator[str]:
-    """The lines of a delivery: one line elsewhere than on a terminal, so that each line is a delivery."""
+    """The lines of a delivery: a single line unless the output is a terminal, so that programs can read it."""
     from service.commands.table import printable, wrapped
 
     received = row.received_at.strftime("%Y-%m-%d %H:%M:%S")

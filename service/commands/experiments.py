@@ -142,7 +142,7 @@ def _state(shown: "ExperimentAnswer") -> str:
 
 
 def _open_for(shown: "ExperimentAnswer") -> str:
-    """The time from the idea to the conclusion, or to now, in its largest unit."""
+    """The age of an open experiment, or the time from the idea to the answer, in its largest unit."""
     span = shown.age or shown.stages.get("idea_to_answer")
     return " ".join(span.words.split()[:2]) if span else ""
 

@@ -43,8 +43,8 @@ def _lines(shown: "SourcesAnswer", *, local: bool) -> Iterator[str]:
     """The lines for a terminal.
 
     Args:
-        local: whether the sources are those that the settings of this command name. A service that runs beside the
-            command may have other settings, so nothing is said then about what it refuses.
+        local: whether the sources are those that the settings of this command name. The lines then do not say what a
+            service refuses, because a running service may have other settings.
     """
     from service.commands.table import Table, terminal_width, wrapped
 

@@ -81,7 +81,7 @@ class Act:
     Attributes:
         meaning: the effect of the act, for the documentation.
         command: the verb of the comment command; empty if the act has none.
-        also: other words that people use for the verb. A refused word proposes the verb.
+        also: other words that people use for the verb. The refusal of such a word proposes the verb.
         arguments: the values that the act takes, in the order of the comment command.
         field: the field that the act itself declares; an argument may give its value.
         default: the value of `field` if no argument gives one.

@@ -75,7 +75,7 @@ def describe_duration(span: timedelta) -> str:
 def measure_duration(seconds: float) -> str:
     """A duration as one number, such as `40 minutes`, `5.5 hours` or `12.3 days`. The duration must not be negative.
 
-    The number has one decimal, or none from 100 days. Hours become days from two days.
+    The number has at most one decimal, and none from 100 days on. From 48 hours on, the unit is days.
     """
     # Round before choosing the unit: `60 minutes` beside `1 hour` would look like another duration.
     minutes, hours = round(seconds / 60), round(seconds / _HOUR, 1)

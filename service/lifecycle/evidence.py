@@ -64,7 +64,7 @@ class Graph:
         return _reach([subject], self.downwards) - {subject}
 
     def descendants_without(self, subject: Ref, barred: frozenset[Ref]) -> frozenset[Ref]:
-        """The descendants that are linked to the subject without any of the barred subjects."""
+        """The descendants that links connect with the subject even without the barred subjects."""
         steps = {target: evidence - barred for target, evidence in self.downwards.items()} if barred else self.downwards
         return _reach([subject], steps) - {subject}
 

@@ -134,7 +134,7 @@ def _check_category(event: Declared, every: Iterable[LifecycleEvent], fold: Fold
 
 
 def futile_labels(grounds: Grounds, experiment: Experiment) -> list[tuple[Declared, str]]:
-    """The labels of a failure category that the experiment has, and the reason if they have no effect."""
+    """The labels of failure categories that have no effect on the experiment, each with the reason."""
     if experiment.outcome in (None, Outcome.FAILED):
         return []
     categories = current_values(grounds.declarations, "failure_category")

@@ -46,7 +46,7 @@ class EventAnswer(BaseModel):
 
 
 class RefusedAnswer(BaseModel):
-    """A command in a comment, a label or a link that has no effect, and why.
+    """A label, a link, or a command in a comment, that has no effect, and the reason.
 
     `reason` quotes no word that may be a person's name.
     """

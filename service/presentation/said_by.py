@@ -48,7 +48,7 @@ SAID_BY: dict[str, Any] = {
 class SaidBy(BaseModel):
     """The channel, the label and the rule by which an event was stated, and its source.
 
-    `label` is empty on every other channel than `label`. `words` says the same in a few words.
+    `label` is empty unless the channel is `label`. `words` says the same in a few words.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [SAID_BY]})

@@ -19,7 +19,8 @@ from service.storage import events
 from service.storage.database import Connection
 from service.storage.events import Origin
 
-# The judgement of one comment folds its experiment several times, and a fold takes time in proportion to the events.
+# To judge a comment, a query folds its experiment several times. The time of a fold is proportional to the number of
+# events. So a query limits the comments, and the sum of the events of their experiments.
 _MOST_JUDGED = 200
 _MOST_FOLDED = 50_000
 

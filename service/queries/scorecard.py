@@ -85,8 +85,8 @@ class Scorecards:
         # Read the clock again: an experiment that changed between `began` and the read would otherwise lie in the
         # future.
         now = self._clock()
-        # The same teams have rows as in the metrics, and had them one window ago, so that each row compares a team, or
-        # the same other teams, with themselves.
+        # Give the same teams rows of their own as in the metrics, now and one window ago. Each row then compares a team
+        # with itself, or the other teams with the same teams.
         view = View(view.experiments, self._terms, now).with_windows(window)
         today, before = Rows(view), Rows(view_as_of(view, now - window.length, view.own_rows))
         # Before reading `ready`, compute the populations that the rows of all teams share: the lifetime of the rows

@@ -73,8 +73,8 @@ def unknown_id(named: str) -> str:
 async def _search(connection: Connection, reading: Reading, names: Aliases) -> list[Ref]:
     """The subjects that the text means.
 
-    The stored address of an experiment decides between the readings of an address. Another experiment may also state
-    this address as its own; then the text means both.
+    If a reading of an address is an experiment with this address, the text means this experiment. If only another
+    experiment has the address, the text means that experiment and the known readings.
     """
     known = await _read_known(connection, reading, names)
     address = reading.address

@@ -213,7 +213,7 @@ class _Decisions:
 
     @property
     def explained(self) -> bool:
-        """Whether a refused label has a reason of its own."""
+        """Whether a refused label gives the reason of the observation. A label that was removed gives none."""
         return not all(refusal.removed for refusal in self.refusals())
 
     def refusals(self) -> list[Refused]:

@@ -27,7 +27,7 @@ _AT_THE_BEGINNING = ("could not find expected ':'", "found unexpected end of str
 
 
 def explain_syntax(error: yaml.MarkedYAMLError) -> tuple[object, str]:
-    """The mark and the explanation of a syntax error."""
+    """The mark (the position in the file) and the explanation of a syntax error."""
     problem = error.problem or error.context or "not YAML"
     began = error.context_mark
     mark = began if began and problem.startswith(_AT_THE_BEGINNING) else error.problem_mark or began

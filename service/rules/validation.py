@@ -106,7 +106,7 @@ def explain_unknown(key: str, word: str, known: Iterable[str], meant: str) -> st
     """The problem with an unknown key.
 
     Args:
-        word: what such keys are called, with an article.
+        word: a noun for the known keys, with an article, such as `a condition`.
         known: the known keys.
         meant: the known key that is probably meant, or an empty text.
     """

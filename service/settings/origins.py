@@ -62,7 +62,7 @@ def read_origins(given: Mapping[str, Any]) -> tuple[list[Origin], list[SettingFa
 
 
 def _value_of(variable: str, variables: Mapping[str, str]) -> str:
-    """The value of a variable, whose name may have any case, as the names of all settings."""
+    """The value of a variable. Its name may be in upper or lower case, like the names of all settings."""
     return variables.get(variable) or next((value for name, value in variables.items() if name.upper() == variable), "")
 
 
@@ -111,7 +111,10 @@ def _read_secrets(directory: Path, faults: list[SettingFault]) -> Mapping[str, s
 
 
 def _decode(origin: str, variables: Mapping[str, str], faults: list[SettingFault]) -> dict[str, Any]:
-    """The values of variables, by the names of settings. A variable that is not JSON is reported and left out."""
+    """The values of variables, by the names of settings.
+
+    If a variable must be JSON and is not, it adds a fault and is left out.
+    """
     source = EnvSettingsSource(Settings)
     source.env_vars = {name.lower(): value for name, value in variables.items()}
     given = dict(source.env_vars)

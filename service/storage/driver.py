@@ -23,7 +23,7 @@ _SET_FOR_SESSION = ", ".join(
 )
 _SET_FOR_TRANSACTION = "".join(f" SET LOCAL {name} = '{value}';" for name, value in _SETTINGS.items())
 
-# The options of libpq that the operating system knows; libpq skips the others, too.
+# Only the options that the operating system supports are set, as libpq does.
 _SOCKET_OPTIONS = {
     option: (level, getattr(socket, name))
     for option, level, name in (

@@ -110,7 +110,7 @@ def _reason(error: Exception) -> str:
         case asyncpg.InternalClientError():
             return f"the connection is broken ({cause(error)})"
         case socket.gaierror():
-            # An "@" or a "/" in a password that is not encoded moves the end of the host.
+            # If the password contains an "@" or a "/" that is not encoded, the URL seems to have another host.
             return f"{cause(error)} (is the password in LOOPGAUGE_DATABASE_URL percent-encoded?)"
         case ssl.SSLCertVerificationError():
             return f"{cause(error)} (does sslrootcert in LOOPGAUGE_DATABASE_URL name the authority of the server?)"

@@ -28,7 +28,7 @@ FEW, MANY = 100, 40_000
 
 
 def measure(url: str, _directory: Path) -> Iterator[Line]:
-    """Measure one delivery on each of the two subjects in each round.
+    """Measure one delivery on a subject with few events and one on a subject with many events, in each round.
 
     Args:
         url: the URL of a migrated database without rows.

@@ -14,7 +14,7 @@ class OccasionalLog:
     The first event is logged at once, the next ones after a minute, together.
 
     Args:
-        event: the event of the log line.
+        event: the text of the log line (structlog's `event`).
         level: `info` if the service works as it should, `warning` if the operator should act.
         clock: a monotonic clock, in seconds.
     """

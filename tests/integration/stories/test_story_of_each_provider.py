@@ -46,7 +46,7 @@ Instants = tuple[datetime | None, ...]
 
 
 TRUSTING = read_rules(RulesFile("rules.yaml", "trust_projects: {acme/app: ML}"), packaged_rules(), PROVIDERS)
-"""Rules with which commands in the repository `acme/app` apply to tickets of the project `ML`."""
+"""Rules that let commands in the repository `acme/app` apply to tickets of the project `ML`."""
 
 
 def instants(told: Experiment) -> Instants:

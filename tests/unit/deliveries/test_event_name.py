@@ -1,4 +1,4 @@
-"""The name of a delivery's event is in the provider's words, and never fails a list of deliveries."""
+"""Deliveries are listed with the names that providers give their events. Any document has such a name, or none."""
 
 import pytest
 from hypothesis import given

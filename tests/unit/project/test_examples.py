@@ -73,7 +73,7 @@ def _written(page: Path) -> Iterator[list[str]]:
         lexer.whitespace_split = True
         try:
             yield list(lexer)
-        except ValueError:  # A quoted text continues in the next line, so this line names no further command.
+        except ValueError:  # A quoted text begins or ends on this line, so shlex cannot split it.
             continue
 
 
