@@ -13,9 +13,10 @@ TEXT = r"^[^\x00]+$"
 """The pattern of text that PostgreSQL can store: any characters except NUL."""
 
 NAMES = (
-    "an id, a reference (`github:acme/app#45`), the address of its page in a browser, on any host, a short form "
-    "(`acme/app#45`, `acme/app!7`, `ML-12`), or the hash of a commit, whole or its first seven digits at least. If the "
-    "text means several stored subjects, the answer is the problem `ambiguous-reference`, which lists them."
+    "an id, a reference (`github:acme/app#45`), the URL of the subject's page in a browser (the host does not matter), "
+    "a short form (`acme/app#45`, `acme/app!7`, `ML-12`), or the hash of a commit (all of it, or at least its first "
+    "seven digits). If the text means several stored subjects, the answer is the problem `ambiguous-reference`, which "
+    "lists them."
 )
 """The description of the texts that name a subject."""
 _IN_PATH = (

@@ -81,7 +81,7 @@ async def _list_deliveries(client: "Client", filters: Mapping[str, Any], most: i
 
 
 async def _unknown_source(client: "Client", source: str) -> str:
-    """Say that no source has a name, with the nearest source; an empty text if there is such a source."""
+    """Say that no source has this name, and propose the nearest one. Return an empty text if the source exists."""
     from service.deliveries.delivery import source_name
     from service.lifecycle.nearest import did_you_mean
     from service.presentation.sources import SourcesAnswer

@@ -81,7 +81,7 @@ def describe_non_json(body: bytes, error: Exception | str) -> str:
 
 
 def _remark(error: msgspec.ValidationError) -> str:
-    # The decoder adds the path of a field, but none if it means the document.
+    # If a field is wrong, the error ends with the path of the field. This error is about the document itself.
     is_batch = str(error) == "Expected `object`, got `array`"
     return "; the body is a batch, and a request to this source has one event" if is_batch else ""
 

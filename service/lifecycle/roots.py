@@ -43,7 +43,7 @@ class Components:
         return self._served[place] or self._marked[place] not in ([], [subject])
 
     def evidence_of(self, subject: Ref) -> Callable[[Ref], bool]:
-        """A function that tells whether another subject, or the subject itself, is evidence for a subject."""
+        """A function that tells whether its argument is the subject itself, or evidence for the subject."""
         place = self._places.get(subject)
         if place is None:
             return lambda other: other == subject

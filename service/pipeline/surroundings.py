@@ -102,7 +102,7 @@ class Surroundings:
         return find
 
     def _vouched(self, root: Ref) -> frozenset[Ref]:
-        """The evidence that is linked to a root without the change of an outsider."""
+        """The evidence that links connect with a root even without the unmerged changes of outsiders."""
         return self.graph.descendants_without(root, self.outsiders)
 
     def _projects(self, subject: Ref) -> frozenset[str]:

@@ -142,7 +142,10 @@ class _Contributions:
                 yield key, own
 
     def _survival_quantiles(self, labels: Mapping[str, str]) -> Iterator[tuple[_Key, float]]:
-        """The quantiles of the survival curve. A view of one open experiment has none, although it is in the sample."""
+        """The quantiles of the survival curve.
+
+        The curve of a single open experiment reaches no quantile, although the experiment is in the sample.
+        """
         for q in QUANTILES:
             yield (SURVIVAL_QUANTILE, (*labels.items(), ("q", str(q)))), 0.0
 

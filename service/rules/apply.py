@@ -83,7 +83,10 @@ class _Findings:
         self.refused += [] if refusal.removed else [refusal.reason]
 
     def refuse_link(self, outsider: Outsider, channel: str) -> None:
-        """Add the reason why a link of an outsider has no effect. Changes keep the reason, commits do not."""
+        """Add the reason why a link of an outsider has no effect.
+
+        A refusal of the link is stored for a change. For a commit, only the reason of the delivery has it.
+        """
         reason = f"its {channel} links to another project, but an outsider wrote it"
         if projects_of([outsider.subject]):
             self.refuse(Refused(outsider.subject, outsider.since, "link", reason))

@@ -23,7 +23,10 @@ OUTSIDERS = "an outsider's change"
 
 
 def find_outsiders(rules: Rules, provider: str, observed: Sequence[Observation]) -> Mapping[Ref, Outsider]:
-    """The outsiders of a delivery, by subject. The rules may trust the forks of a provider."""
+    """The outsiders of a delivery, by subject.
+
+    If the rules trust the forks of the provider, only the outsiders remain whose rights the payload tells.
+    """
     trusted = provider.lower() in rules.trust_forks
     found = (each for each in observed if isinstance(each, Outsider))
     return {each.subject: each for each in found if each.certain or not trusted}

@@ -116,7 +116,10 @@ def read_projects(value: object) -> object:
 
 
 def read_stated(act: ActName, value: object) -> Template:
-    """The value of an action that declares a field, such as `{classified: intelligent}`; its default if it has none."""
+    """The value of an action that declares a field, such as `{classified: intelligent}`.
+
+    If the action is written without a value, this is the act's default.
+    """
     stated = ACTS[act]
     if stated.field is None:
         raise ValueError("expected no value")

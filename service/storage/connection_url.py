@@ -90,7 +90,7 @@ def _options(url: str) -> tuple[dict[str, str], str]:
     """The options in all parts of a URL and in the service file, and the part of the URL that lists the hosts."""
     parts = urlsplit(url)
     if parts.scheme not in ("postgresql", "postgres"):
-        raise ValueError("the scheme is another one")
+        raise ValueError("the scheme is not postgresql")
     if "#" in url:
         raise InvalidUrl("a # ends the URL; percent-encode it as %23")
     login, at, hosts = parts.netloc.partition("@") if "@" in parts.netloc else ("", "", parts.netloc)

@@ -46,7 +46,7 @@ async def check_storable(connection: Connection, size: int) -> None:
     """Check that a delivery can be stored: store one in a savepoint, and undo it.
 
     Args:
-        size: the bytes of the body.
+        size: the size of the body, in bytes.
 
     Raises:
         DatabaseError: PostgreSQL stores no delivery, for example because its disk is full.

@@ -48,7 +48,7 @@ async def read_page(
     Args:
         verdict: counted, ignored, failed or pending.
         since: the earliest time of receipt.
-        about: the names of a subject. Only deliveries match that state an event, a link or a rename of this subject.
+        about: the names of a subject. Only deliveries that state an event, a link or a rename of this subject match.
 
     Raises:
         InvalidCursor: the cursor does not have the form of an inbox cursor.

@@ -147,7 +147,7 @@ class SpoolFile:
         return (status.st_dev, status.st_ino) == self._opened
 
     def _begin(self, connection: sqlite3.Connection) -> sqlite3.Connection:
-        """Begin a transaction in the file that the path names; open this file if it is another one now."""
+        """Begin a transaction in the file at the path. If the path names another file than before, open that file."""
         for _ in range(_BEGIN_ATTEMPTS):
             connection.execute("BEGIN IMMEDIATE")
             # Another process may have removed the file before this transaction has locked it.

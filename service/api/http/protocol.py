@@ -66,7 +66,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_body = False
         # Whether the deadline of the head runs.
         self._head_timed = True
-        # Bytes that arrived since the head began, or since the read after the end of the head.
+        # Bytes that arrived since the head began or, in the body, after the read that contained the end of the head.
         self._received = 0
         # The size of the read that is being parsed.
         self._reading = 0

@@ -32,7 +32,7 @@ class SignInCookie:
         secret = token.get_secret_value().encode()
         self._token = secret
         self._key = hmac.digest(secret, b"loopgauge: the key of cookies", "sha256")
-        # Services on several ports of one host share their cookies, so each service has a name of its own.
+        # Services on several ports of one host share their cookies, so each service gives its cookie another name.
         self._name = f"loopgauge_{hmac.digest(secret, b'loopgauge: the name of cookies', 'sha256').hex()[:8]}"
         self._path = path or "/"
         self._clock = clock

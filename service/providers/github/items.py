@@ -170,8 +170,8 @@ def _outsider(event: PullRequestEvent, subject: Ref) -> list[Observation]:
 def _is_outsider(event: PullRequestEvent) -> bool:
     """Whether the author of a pull request may not write to its repository.
 
-    GitHub's payloads contain the author's association. Payloads without it, such as Gitea's, show only whether the
-    pull request comes from a fork: its author then counts as an outsider.
+    The author's association decides if it names an insider or a stranger. Otherwise, as in Gitea's payloads, which have
+    no association, the author is an outsider if the pull request comes from a fork.
     """
     association, head = event.pull_request.author_association, event.pull_request.head
     fork = head.repo is None or head.home.lower() not in ("", event.repository.full_name.lower())

@@ -23,7 +23,7 @@ _MOST_SEGMENTS = 22
 
 
 class _Shown(msgspec.Struct):
-    """The issue that a list shows beside itself."""
+    """The issue that a list of issues shows in a panel at its side."""
 
     iid: str | int
     full_path: str
@@ -66,7 +66,7 @@ def _read_page(path: tuple[str, ...]) -> tuple[Sequence[Ref], bool]:
 
 
 def _shown(parameter: str) -> Ref | None:
-    """The issue that a list shows beside itself; GitLab puts it into the address as JSON in base64."""
+    """The issue that a list of issues shows in a panel at its side: JSON in base64, in a parameter of the address."""
     try:
         padded = parameter + "=" * (-len(parameter) % 4)
         shown = msgspec.json.decode(base64.b64decode(padded, validate=True), type=_Shown)

@@ -143,7 +143,7 @@ async def test_the_neighbourhood_has_all_evidence_of_a_subject_and_all_targets_o
         (other_change, ITEM_2),
         (other_commit, other_change),
     }
-    # The evidence of an item comes with all its targets. Other evidence of these targets is left out.
+    # The evidence of an item comes with all links of this evidence. Other evidence of the linked items is left out.
     own = {(CHANGE, ITEM_1), (CHANGE, ITEM_2), (COMMIT, CHANGE)}
     expected = {COMMIT: own, CHANGE: own, ITEM_1: own, ITEM_2: all_links}
     async with database.transaction() as connection:

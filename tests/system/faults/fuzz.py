@@ -57,7 +57,7 @@ class Fuzzed:
         memory: the resident memory of the process in bytes, once a second.
         faults: errors of the service itself in its log, and verdicts that name one.
         verdicts: the number of deliveries by verdict and reason.
-        pending: how many deliveries still waited when the patience ended.
+        pending: how many deliveries and subjects were still pending after `PATIENCE_SECONDS`.
     """
 
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -212,7 +212,11 @@ class _Connection:
 
 
 def _left(member: Member) -> int:
-    """Wait until nothing waits any longer, and return how many deliveries do at the end of the patience."""
+    """Wait until the service has no pending work, for at most `PATIENCE_SECONDS`.
+
+    Returns:
+        How many deliveries and subjects are still pending.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (left := _waiting(member)) and time.monotonic() < deadline:
         time.sleep(1)

@@ -38,7 +38,7 @@ def test_each_mark_is_known_and_complete() -> None:
 
 
 def _is_checked(marks: Mapping[str, str]) -> bool:
-    """Whether the marks name one way to check the block, or a test of its own beside the run of the page."""
+    """Whether the marks name exactly one way to check the block. `example` may stand alone or beside another way."""
     ways = _WAYS & marks.keys() - {"example"}
     return len(ways) == 1 or (not ways and "example" in marks)
 

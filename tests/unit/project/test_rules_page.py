@@ -152,7 +152,8 @@ def _told_by_default() -> str:
 def test_the_table_of_default_rules_names_every_value_that_they_test(trait: Trait) -> None:
     told = _told_by_default().lower()
     # The table shows patterns with the words of people: `exp/…`, `team:<name>`, and *not planned* for `not_planned`.
-    # It names each known value of a capture, such as the outcomes, and *moved* is described with duplicates.
+    # It names each accepted value of a capture, such as each outcome. It has no words of its own for *completed* and
+    # *moved*.
     captured = {
         "outcome": Outcome.__members__.keys() - {"UNDECLARED"},
         "category": {"intelligent", "basic", "complex"},
