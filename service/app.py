@@ -34,11 +34,10 @@ from service.api.health import Readiness
 from service.api.http import swagger
 from service.api.http.bodies import BodyReader
 from service.api.http.bypass import Bypass
-from service.api.http.escaped_json import EscapedJsonMiddleware
 from service.api.http.head_requests import HeadMiddleware
+from service.api.http.json_answers import JsonAnswersMiddleware
 from service.api.http.openapi import TAGS, Addition, describe
 from service.api.http.problems import install_error_handlers
-from service.api.http.readable_json import ReadableJsonMiddleware
 from service.api.http.request_metrics import RequestMetricsMiddleware, templates
 from service.api.http.security_headers import SecurityHeadersMiddleware
 from service.api.parameters import describe_experiment_names
@@ -144,9 +143,8 @@ def create_app(settings: Settings, rules: Rules, database: Database, clock: Call
     install_error_handlers(app)
     guards = make_guards(settings, clock)
     _add_public_routes(app, settings, parts, guards)
-    app.add_middleware(EscapedJsonMiddleware)
     app.add_middleware(SecurityHeadersMiddleware)
-    app.add_middleware(ReadableJsonMiddleware)
+    app.add_middleware(JsonAnswersMiddleware)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(
         RequestMetricsMiddleware,

@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
-from service.api.http.escaped_json import escape
 from service.api.http.invalid_fields import describe_invalid
+from service.api.http.json_answers import escape
 from service.api.http.security_headers import HEADERS
 from service.api.http.turns import TooManyWaiting
 from service.deliveries.delivery import UnreadableDelivery

@@ -9,7 +9,7 @@ import pytest
 from fastapi.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from service.api.http.escaped_json import EscapedJsonMiddleware, escape
+from service.api.http.json_answers import JsonAnswersMiddleware, escape
 
 _ACTING = [chr(code) for code in range(sys.maxunicode) if unicodedata.category(chr(code)) in ("Cc", "Cf", "Zl", "Zp")]
 
@@ -27,7 +27,7 @@ async def test_an_answer_has_the_length_of_its_escaped_body(title: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await JSONResponse({"title": title})(scope, receive, send)
 
-    transport = httpx.ASGITransport(EscapedJsonMiddleware(app))
+    transport = httpx.ASGITransport(JsonAnswersMiddleware(app))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         answer = await client.get("/")
     assert int(answer.headers["content-length"]) == len(answer.content)

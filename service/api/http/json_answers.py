@@ -1,4 +1,4 @@
-"""JSON that controls no terminal: a plain ASGI middleware that escapes the characters that terminals act upon.
+"""JSON for terminals and browsers: a plain ASGI middleware that escapes it, and indents it for people.
 
 Titles, labels and comments come from webhooks. An escape sequence in them, or a character that reverses the direction
 of the text, would act on the terminal of a reader who prints an answer with curl. JSON has an escape for each
@@ -8,7 +8,11 @@ character, so programs read the same texts.
 import json
 import re
 
+import msgspec
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.http.negotiation import prefers_html
 
 _JSON = (b"application/json", b"application/problem+json")
 _LENGTH = b"content-length"
@@ -21,21 +25,24 @@ _ACTING = re.compile(
 )
 
 
-class EscapedJsonMiddleware:
-    """Escapes control and format characters in each answer that is JSON."""
+class JsonAnswersMiddleware:
+    """Escapes control and format characters in each answer that is JSON, and indents it for browsers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, _Escaping(send) if scope["type"] == "http" else send)
+        if scope["type"] == "http":
+            send = _Rewriting(send, indents=prefers_html(HTTPConnection(scope)))
+        await self._app(scope, receive, send)
 
 
-class _Escaping:
+class _Rewriting:
     """Collects an answer that is JSON, and sends it escaped."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, *, indents: bool) -> None:
         self._send = send
+        self._indents = indents
         self._start: Message | None = None
         self._pieces: list[bytes] = []
 
@@ -47,15 +54,14 @@ class _Escaping:
         else:
             self._pieces.append(message.get("body", b""))
             if not message.get("more_body", False):
-                await self._send_escaped(self._start)
+                await self._send_rewritten(self._start)
 
-    async def _send_escaped(self, start: Message) -> None:
-        written = b"".join(self._pieces)
-        body = escape(written)
-        if len(body) != len(written):
-            headers = [header for header in start["headers"] if header[0].lower() != _LENGTH]
-            start = {**start, "headers": [*headers, (_LENGTH, str(len(body)).encode())]}
-        await self._send(start)
+    async def _send_rewritten(self, start: Message) -> None:
+        body = escape(b"".join(self._pieces))
+        if self._indents:
+            body = _indent(body)
+        headers = [header for header in start["headers"] if header[0].lower() != _LENGTH]
+        await self._send({**start, "headers": [*headers, (_LENGTH, str(len(body)).encode())]})
         await self._send({"type": "http.response.body", "body": body})
 
 
@@ -70,3 +76,10 @@ def escape(body: bytes) -> bytes:
 def _is_json(start: Message) -> bool:
     media_types = [value for name, value in start["headers"] if name.lower() == b"content-type"]
     return any(value.partition(b";")[0].strip() in _JSON for value in media_types)
+
+
+def _indent(body: bytes) -> bytes:
+    try:
+        return msgspec.json.format(body, indent=2) + b"\n"
+    except (msgspec.DecodeError, RecursionError):
+        return body
