@@ -4,6 +4,7 @@ Source: "Outbound webhooks" and "Outbound webhooks reference" in CircleCI's docu
 in `vcs` (GitHub OAuth, Bitbucket Cloud) or in `trigger_parameters` (GitHub App, GitLab, Bitbucket Data Center).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
@@ -19,6 +20,8 @@ from service.lifecycle.references import ReferenceGrammar, commit
 
 _SIGNATURE = "circleci-signature"
 _EVENT = "circleci-event-type"
+# CircleCI names the branch of a fork by the number of its pull request.
+_OF_FORK = re.compile("pull/[0-9]+(?:/head|/merge)?")
 
 
 class _Envelope(msgspec.Struct):
@@ -134,15 +137,17 @@ def _read_workflow(event: _WorkflowCompleted) -> Sequence[Observation] | Nothing
         branch=revision.branch,
         message=revision.message,
     )
-    return [*observations, *([Outsider(commit(revision.sha), utc(stopped))] if _is_fork(event.pipeline) else [])]
+    is_fork = _is_fork(event.pipeline, revision)
+    return [*observations, *([Outsider(commit(revision.sha), utc(stopped))] if is_fork else [])]
 
 
-def _is_fork(pipeline: _Pipeline | None) -> bool:
+def _is_fork(pipeline: _Pipeline | None, revision: _Revision) -> bool:
     """Whether the workflow is about a fork, whose branches and messages an outsider may write."""
-    repository = pipeline.vcs if pipeline else None
-    if repository is None or not (repository.origin_repository_url and repository.target_repository_url):
-        return False
-    return repository.origin_repository_url.lower() != repository.target_repository_url.lower()
+    repository = (pipeline and pipeline.vcs) or _Repository()
+    origin, target = repository.origin_repository_url, repository.target_repository_url
+    if origin and target:
+        return origin.lower() != target.lower()
+    return _OF_FORK.fullmatch(revision.branch) is not None
 
 
 def _revision(pipeline: _Pipeline) -> _Revision | None:

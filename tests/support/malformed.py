@@ -13,6 +13,7 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
             ({"repository": {}}, r"missing required field `full_name` - at `\$\.repository`"),
             ({"issue.created_at": MISSING}, r"missing required field `created_at` - at `\$\.issue`"),
             ({"issue.number": "45"}, r"Expected `int`, got `str` - at `\$\.issue\.number`"),
+            *(({"issue.number": wrong}, r"at `\$\.issue\.number`") for wrong in (-1, 10**30)),
             ({"issue.created_at": "yesterday"}, r"\$\.issue\.created_at"),
             ({"issue.labels": [{}]}, r"missing required field `name` - at `\$\.issue\.labels\[0\]`"),
         ],

@@ -16,7 +16,13 @@ from service.deliveries.observation import (
 )
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref, branch, commit
-from service.providers.github.payloads import DeploymentStatusEvent, PushedCommit, PushEvent, WorkflowRunEvent
+from service.providers.github.payloads import (
+    DeploymentStatusEvent,
+    HeadRepository,
+    PushedCommit,
+    PushEvent,
+    WorkflowRunEvent,
+)
 
 _BRANCH = "refs/heads/"
 
@@ -42,7 +48,9 @@ def read_workflow_run(payload: bytes) -> Sequence[Observation] | Nothing:
 def _is_fork(event: WorkflowRunEvent) -> bool:
     """Whether the run is about a fork, whose branches and messages an outsider may write."""
     home, own = event.workflow_run.head_repository, event.repository
-    return bool(home and own and home.full_name.lower() != own.full_name.lower())
+    if not isinstance(home, HeadRepository):
+        return home is None
+    return own is not None and home.full_name.lower() != own.full_name.lower()
 
 
 def read_deployment_status(payload: bytes) -> Sequence[Observation] | Nothing:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from service.deliveries.decoding import AnyObject
+from service.deliveries.decoding import AnyObject, Number
 
 
 class Named(msgspec.Struct):
@@ -12,7 +12,7 @@ class Named(msgspec.Struct):
 
 
 class Numbered(msgspec.Struct):
-    number: int
+    number: Number
 
 
 class Repository(msgspec.Struct):
@@ -22,7 +22,7 @@ class Repository(msgspec.Struct):
 
 
 class Item(msgspec.Struct):
-    number: int
+    number: Number
     created_at: datetime
     title: str = ""
     html_url: str = ""
@@ -151,7 +151,8 @@ class Run(msgspec.Struct):
     conclusion: str | None = None
     head_branch: str | None = None
     head_commit: Message | None = None
-    head_repository: HeadRepository | None = None
+    head_repository: HeadRepository | msgspec.UnsetType | None = msgspec.UNSET
+    """The repository of the branch; null if this repository was a fork and was deleted."""
 
 
 class WorkflowRunEvent(msgspec.Struct):

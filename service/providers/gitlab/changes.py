@@ -30,17 +30,30 @@ def read_merge_request(payload: bytes) -> Sequence[Observation]:
         *_commits(merge, subject, at),
         *_source(event, subject, project, at),
         *_ended(merge, subject, place, at),
-        *_outsider(merge, subject, project, at),
+        *outsider(merge, subject, project, at),
     ]
 
 
-def _outsider(merge: MergeRequest, subject: Ref, project: str, at: datetime) -> list[Observation]:
-    """The merge request of a fork is an outsider's: GitLab does not tell the rights of its author."""
-    home = known_path(merge.source)
-    if not home or home.lower() == project.lower():
+def outsider(
+    merge: MergeRequest, subject: Ref, project: str, at: datetime, where: str = "$.object_attributes"
+) -> list[Observation]:
+    """The merge request of a fork is an outsider's: GitLab does not tell the rights of its author.
+
+    Args:
+        where: the path of the merge request in the payload.
+    """
+    if not _is_fork(merge, project):
         return []
-    since = read_time(merge.created_at, "$.object_attributes.created_at")
-    return [Outsider(subject, since, _end(merge, at) if _is_merged(merge) else None)]
+    since = read_time(merge.created_at, f"{where}.created_at")
+    return [Outsider(subject, since, (_end(merge, at) or at) if _is_merged(merge) else None)]
+
+
+def _is_fork(merge: MergeRequest, project: str) -> bool:
+    home = known_path(merge.source)
+    if home and home.lower() != project.lower():
+        return True
+    source, target = merge.source_project_id, merge.target_project_id
+    return not isinstance(source, msgspec.UnsetType) and target is not None and source != target
 
 
 def _texts(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) -> list[Observation]:

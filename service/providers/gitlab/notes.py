@@ -8,10 +8,12 @@ from service.deliveries.decoding import decode, is_commit, read_time, traits
 from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.observation import Commented, Nothing, Observation, Observed
 from service.lifecycle.references import Ref, change, commit, item
-from service.providers.gitlab.items import closed, looks
+from service.providers.gitlab.changes import outsider
+from service.providers.gitlab.items import closed, looks, seen_at
 from service.providers.gitlab.payloads import Issue, MergeRequest, Note, NoteEvent
 from service.providers.gitlab.projects import path
 
+_MERGE_REQUEST = "$.merge_request"
 _Subject = TypeVar("_Subject")
 
 
@@ -45,8 +47,10 @@ def _on_change(event: NoteEvent, merge: MergeRequest) -> Sequence[Observation]:
     subject = change("gitlab", project, merge.iid)
     place = traits({"what": "change", "project": project, "branch": merge.source_branch})
     return [
-        *looks(merge, subject, {}, place, None, "$.merge_request"),
+        *looks(merge, subject, {}, place, None, _MERGE_REQUEST),
         *_comment(event.object_attributes, subject),
+        # This may be the first delivery about the merge request.
+        *outsider(merge, subject, project, seen_at(merge, _MERGE_REQUEST), _MERGE_REQUEST),
     ]
 
 

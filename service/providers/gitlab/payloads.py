@@ -87,6 +87,9 @@ class MergeRequest(Item, kw_only=True):
     source_branch: str | None = None
     source: Project | None = None
     target: Project | None = None
+    source_project_id: int | msgspec.UnsetType | None = msgspec.UNSET
+    """The id of the project of the branch; null if this project was a fork and was deleted."""
+    target_project_id: int | None = None
     description: str | msgspec.UnsetType | None = msgspec.UNSET
     last_commit: Commit | None = None
     merge_commit_sha: str | None = None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.deliveries.delivery import Delivery
-from service.deliveries.observation import Mentioned, Nothing, Observation, Observed
+from service.deliveries.observation import Mentioned, Nothing, Observation, Observed, Outsider
 from service.deliveries.signatures import SignatureRefused
 from service.demo.post import zulu
 from service.lifecycle.references import Ref
@@ -212,3 +212,25 @@ COLLECTED = collected("circleci")
 def test_a_published_payload_is_understood(path: Path) -> None:
     said = observe_body(path.read_bytes())
     assert isinstance(said, Nothing) == ("workflow-completed" not in path.name)
+
+
+OURS, THEIRS = "https://github.com/acme/app", "https://github.com/octo-dev/app"
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "fork"),
+    [
+        (vcs(origin_repository_url=THEIRS, target_repository_url=OURS, branch="ML-12"), True),
+        (vcs(origin_repository_url=OURS.upper(), target_repository_url=OURS), False),
+        (vcs(origin_repository_url=OURS, target_repository_url=OURS, branch="pull/7"), False),
+        (vcs(branch="pull/7"), True),
+        (vcs(branch="pull/7/head"), True),
+        (vcs(branch="pull/cache"), False),
+        (triggered(github_app={"commit_sha": SHA, "branch": "pull/7"}), True),
+        (triggered(github_app={"commit_sha": SHA, "branch": "cache-answers"}), False),
+    ],
+)
+def test_the_texts_of_a_workflow_of_a_fork_are_an_outsiders(pipeline: dict[str, Any], fork: bool) -> None:
+    said = observe(completed(pipeline))
+    assert not isinstance(said, Nothing)
+    assert [one for one in said if isinstance(one, Outsider)] == ([Outsider(COMMIT, STOPPED)] if fork else [])

@@ -20,6 +20,7 @@ from service.deliveries.observation import (
     Nothing,
     Observation,
     Observed,
+    Outsider,
     Renamed,
 )
 from service.deliveries.signatures import SignatureRefused
@@ -648,6 +649,24 @@ def test_the_branch_and_the_message_of_a_run_may_contain_a_key(head_commit: Any,
         Observed("finished", HEAD, at(3), traits(branch="exp/ml-12")),
         *run_texts("exp/ml-12", message),
     ]
+
+
+@pytest.mark.parametrize(
+    ("known", "fork"),
+    [
+        ({"head_repository": {"full_name": "octo-dev/app"}}, True),
+        ({"head_repository": None}, True),
+        ({"head_repository": {"full_name": "ACME/app"}}, False),
+        ({}, False),
+    ],
+)
+def test_the_texts_of_a_run_of_a_fork_are_an_outsiders_also_if_the_fork_was_deleted(
+    known: dict[str, Any], fork: bool
+) -> None:
+    seen = {"head_sha": "A" * 40, "updated_at": zulu(at(3)), **known}
+    payload = {"action": "completed", "workflow_run": seen, "repository": {"full_name": "acme/app"}}
+    said = [one for one in observed(github("workflow_run", payload)) if isinstance(one, Outsider)]
+    assert said == ([Outsider(HEAD, at(3))] if fork else [])
 
 
 @pytest.mark.parametrize("action", ["requested", "in_progress"])

@@ -19,6 +19,7 @@ from service.deliveries.observation import (
     Nothing,
     Observation,
     Observed,
+    Outsider,
     Renamed,
 )
 from service.deliveries.signatures import SignatureRefused
@@ -541,6 +542,64 @@ def test_the_branch_of_a_fork_is_linked_under_the_name_of_the_fork(name: str) ->
 
 def test_the_branch_of_a_deleted_fork_is_not_linked() -> None:
     assert links(merge_request(source=None), "branch") == []
+
+
+FORKS: list[dict[str, Any]] = [
+    {"source": FORK},
+    {"source": None, "source_project_id": None, "target_project_id": 1},
+    {"source": None, "source_project_id": 2, "target_project_id": 1},
+    {"source": {"web_url": "https://gitlab.acme.example/mallory/app"}},
+]
+OWN: list[dict[str, Any]] = [
+    {"source": PROJECT, "source_project_id": 1, "target_project_id": 1},
+    {"source": {**PROJECT, "path_with_namespace": "ACME/App"}},
+    {"source": None},
+    {"source": None, "source_project_id": None},
+]
+
+
+def outsiders(payload: Any) -> list[Observation]:
+    return [one for one in observed(payload) if isinstance(one, Outsider)]
+
+
+@pytest.mark.parametrize("home", FORKS)
+def test_the_merge_request_of_a_fork_is_an_outsiders_until_its_merge_also_if_the_fork_was_deleted(
+    home: dict[str, Any],
+) -> None:
+    assert outsiders(merge_request(**home)) == [Outsider(CHANGE, at(2))]
+    assert outsiders(merge_request("close", state="closed", **home)) == [Outsider(CHANGE, at(2))]
+    merged = merge_request("merge", state="merged", merged_at=stamp(at(5)), **home)
+    assert outsiders(merged) == [Outsider(CHANGE, at(2), at(5))]
+    assert outsiders(merge_request("update", at(6), state="merged", **home)) == [Outsider(CHANGE, at(2), at(6))]
+
+
+@pytest.mark.parametrize("home", FORKS)
+def test_a_comment_says_that_the_merge_request_is_of_a_fork(home: dict[str, Any]) -> None:
+    payload = note("MergeRequest")
+    payload["merge_request"].update(home)
+    assert outsiders(payload) == [Outsider(CHANGE, at(1))]
+    payload["merge_request"]["state"] = "merged"
+    assert outsiders(payload) == [Outsider(CHANGE, at(1), at(2))]
+
+
+@pytest.mark.parametrize("home", OWN)
+def test_a_merge_request_of_the_project_itself_is_no_outsiders(home: dict[str, Any]) -> None:
+    payload = note("MergeRequest")
+    payload["merge_request"].update(home)
+    assert outsiders(merge_request(**home)) == outsiders(payload) == []
+
+
+@pytest.mark.parametrize(
+    ("ids", "fork"),
+    [
+        ({"source_project_id": 2, "target_project_id": 1}, True),
+        ({"source_project_id": 1, "target_project_id": 1}, False),
+        ({"target_project_id": 1}, False),
+    ],
+)
+def test_the_texts_of_a_pipeline_for_a_fork_are_an_outsiders(ids: dict[str, int], fork: bool) -> None:
+    said = outsiders(pipeline(merge_request={"iid": 7, **ids}))
+    assert said == ([Outsider(HEAD, at(3))] if fork else [])
 
 
 def test_a_merge_request_belongs_to_its_target_project() -> None:
