@@ -1,5 +1,6 @@
 """The `loopgauge` command."""
 
+import os
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
@@ -8,6 +9,7 @@ import click
 
 from service.commands.help_group import HelpGroup
 
+_OTHERS_WRITE = 0o022
 _BY_HAND = "Record an event by hand"
 _SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Run it": {
@@ -88,4 +90,6 @@ def main() -> None:
     """
     from service.logs import configure_logs
 
+    # No other user may replace a file of the service, whatever the umask of the caller is.
+    os.umask(os.umask(_OTHERS_WRITE) | _OTHERS_WRITE)
     configure_logs("warning")

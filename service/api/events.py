@@ -97,7 +97,7 @@ class EventReceiver:
             self._guard.check(credentials)
             signing_source = None
         headers = dict(request.headers)
-        refuse_encoded(headers)
+        refuse_encoded(request.headers.raw)
         body = await self._bodies.read(headers, request.receive)
         try:
             now = self._clock()

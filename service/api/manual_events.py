@@ -149,7 +149,7 @@ class ManualEventReceiver:
             RequestValidationError: the body is not a `ManualEventBody`.
             Exception: one of the errors in `PROBLEMS`; nothing was stored.
         """
-        refuse_encoded(request.headers)
+        refuse_encoded(request.headers.raw)
         body = await self._bodies.read(request.headers, request.receive)
         try:
             event = _parse(body, key or str(self._new_id()))

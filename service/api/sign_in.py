@@ -48,7 +48,9 @@ def build_router(cookie: SignInCookie | None, root_path: str) -> APIRouter:
         # A relative address also leads home behind a proxy whose prefix is not configured.
         home = f"{root_path}/" if root_path else climb(request) or "./"
         response = RedirectResponse(home, HTTPStatus.SEE_OTHER)
-        cookie.issue(response, secure=request.headers.get("x-forwarded-proto", "").lower() == "https")
+        # If several proxies forwarded the request, the browser spoke to the first one.
+        scheme = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip()
+        cookie.issue(response, secure=scheme.lower() == "https")
         return response
 
     return routes

@@ -224,7 +224,7 @@ class WebhookEndpoint:
         provider, read = source.provider, self._read_headers[name]
         headers = {read[key]: value.decode("latin-1") for key, value in scope["headers"] if key in read}
         if CODING in headers:
-            refuse_encoded(headers)
+            refuse_encoded(scope["headers"])
         body = await self._bodies.read(headers, receive)
         try:
             received_at = self._clock()

@@ -140,6 +140,12 @@ def is_signing_key(secret: bytes) -> bool:
     return secret.startswith(_SIGNING_KEY)
 
 
+def spellings(secret: bytes) -> frozenset[bytes]:
+    """The keys that anyone who knows a secret knows: the secret as it is, without its prefix, and out of base64."""
+    bare = secret.strip()
+    return frozenset({bare, bare.removeprefix(_SIGNING_KEY), *_signing_keys(bare)})
+
+
 def check_time(stamp: str, now: datetime, where: str) -> None:
     """Check that a signed Unix time, in seconds, is close to now.
 

@@ -20,11 +20,17 @@ _UNDERSCORES = (
     "\N{DASHED LOW LINE}\N{CENTRELINE LOW LINE}\N{WAVY LOW LINE}"
 )
 _TILDE = "\N{FULLWIDTH TILDE}"
-# Characters that are not shown although they are no format characters: fillers of Hangul, joiners and selectors.
-_IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+# Characters that are not shown although they are neither control nor format characters: fillers of Hangul, joiners,
+# selectors, the empty pattern of Braille, and code points that Unicode reserves for more of them.
+_IGNORABLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+# Control and format characters, and the separators of lines and paragraphs: they would act on the terminal of someone
+# who prints the metrics.
+_ACTING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _INVISIBLE = (
-    r"\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
-    r"\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
+    r"\x01-\x1f\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    r"\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
 )
 _LETTER = rf"(?:[^\x00{_ACCOUNTS}\[]|\[+[^\x00{_ACCOUNTS}\[~{_TILDE}{_INVISIBLE}])"
 
@@ -53,12 +59,14 @@ def fold_team(text: str) -> str:
     """The form that names share if people cannot tell them apart, in lower case.
 
     Unicode's form NFKC turns full-width letters into letters, and composes combining characters. Characters that are
-    not shown, such as a zero-width space, are removed.
+    not shown, such as a zero-width space, are removed, and so are those that act on a terminal. White space becomes one
+    space.
     """
-    if text.isascii():
-        return text.strip().lower()
-    shown = "".join(letter for letter in unicodedata.normalize("NFKC", text) if unicodedata.category(letter) != "Cf")
-    return unicodedata.normalize("NFKC", _IGNORABLE.sub("", shown).lower()).strip()
+    if text.isascii() and text.isprintable():
+        return " ".join(text.lower().split())
+    spaced = " ".join(unicodedata.normalize("NFKC", text).split())
+    shown = "".join(letter for letter in spaced if unicodedata.category(letter) not in _ACTING)
+    return " ".join(unicodedata.normalize("NFKC", _IGNORABLE.sub("", shown).lower()).split())
 
 
 def normalise_team(text: str) -> str | None:

@@ -26,6 +26,7 @@ OUTSIDE_PROJECT = (
     "a command counts for experiments of its own project only; comment on the experiment itself, or name its project "
     "in `trust_projects` of the rules file"
 )
+_WITHOUT_PROJECT = ("key:", "commit:")
 UNMERGED = "the change of an outsider neither starts, signals nor ships an experiment until it is merged"
 
 
@@ -45,7 +46,7 @@ def find_objection(event: LifecycleEvent, *, own: Collection[str], experiments: 
 
     Args:
         own: the projects of the evidence, under all of their names.
-        experiments: the projects of the experiment, under all of their names.
+        experiments: the projects of the experiment, under all of their names; or, if it has none, its own names.
         vouched: whether the evidence belongs to the experiment without the change of an outsider that is not merged.
     """
     if is_command(event):
@@ -55,7 +56,7 @@ def find_objection(event: LifecycleEvent, *, own: Collection[str], experiments: 
 
 def projects_of(names: Iterable[Ref]) -> frozenset[str]:
     """The projects of a subject, given by all of its names. A commit belongs to no project, nor does a `key:`."""
-    split = map(split_project, names)
+    split = (split_project(name) for name in names if not name.startswith(_WITHOUT_PROJECT))
     return frozenset(project for project, rest in split if rest)
 
 

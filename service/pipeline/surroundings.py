@@ -74,7 +74,7 @@ class Surroundings:
 
     def evidence(self, root: Ref) -> dict[Ref, list[LifecycleEvent]]:
         """The events on the evidence for a root by subject, without the events that do not count for it."""
-        evidence, vouched, projects = self.graph.descendants(root), self._vouched(root), self._projects(root)
+        evidence, vouched, projects = self.graph.descendants(root), self._vouched(root), self._places(root)
         counting: dict[Ref, list[LifecycleEvent]] = {}
         for subject in evidence:
             stated = self.events.get(subject, [])
@@ -90,7 +90,7 @@ class Surroundings:
 
     def objections(self, root: Ref) -> Callable[[LifecycleEvent], str]:
         """A function that says why an event on evidence does not count for a root; empty if nothing objects."""
-        vouched, projects = self._vouched(root), self._projects(root)
+        vouched, projects = self._vouched(root), self._places(root)
 
         def find(event: LifecycleEvent) -> str:
             subject = self.canonical_names.get(event.subject, event.subject)
@@ -107,6 +107,10 @@ class Surroundings:
 
     def _projects(self, subject: Ref) -> frozenset[str]:
         return projects_of(self.aliases.names(subject))
+
+    def _places(self, root: Ref) -> frozenset[str]:
+        """The projects of an experiment. The rules name an experiment without a project, such as a `key:`, itself."""
+        return self._projects(root) or self.aliases.names(root)
 
     @property
     def size(self) -> int:

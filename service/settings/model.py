@@ -234,7 +234,7 @@ def example_secrets(settings: Settings) -> Iterator[tuple[str, ...]]:
 
 
 def _is_example(secret: SecretStr | None) -> bool:
-    return secret is not None and secret.get_secret_value().lower().startswith(_EXAMPLE)
+    return secret is not None and secret.get_secret_value().strip().lower().startswith(_EXAMPLE)
 
 
 def given_alone(**given: Any) -> Settings:

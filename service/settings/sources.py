@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidatorFunctionWrapHandler
 
 from service.deliveries.delivery import source_name
+from service.deliveries.signatures import spellings
 from service.lifecycle.nearest import did_you_mean, suggest
 from service.providers import PROVIDERS
 from service.rules.validation import MISSING, Found, refusal
@@ -62,11 +63,12 @@ def _find_unknown(written: str, source: object) -> Iterator[Found]:
 
 def shared_secrets(sources: Mapping[str, SourceSettings]) -> Iterator[Found]:
     """Find the secrets that two sources have in common: the sender of one source can sign deliveries of the other."""
-    owners: dict[str, str] = {}
+    owners: dict[bytes, str] = {}
     for name, source in sources.items():
         for key in ("secret", "previous_secret"):
             secret: SecretStr | None = getattr(source, key)
-            owner = owners.setdefault(secret.get_secret_value(), name) if secret else name
+            spelt = spellings(secret.get_secret_value().encode("utf-8", "surrogateescape")) if secret else ()
+            owner = next((owners[each] for each in spelt if owners.setdefault(each, name) != name), name)
             if owner != name:
                 first = variable_of(["sources", owner, "secret"])
                 problem = f"expected a secret of its own, but {first} has the same one"

@@ -22,6 +22,9 @@ from service.storage.embedded_socket import SocketDirectory, answers
 
 __all__ = ["EmbeddedServer", "EmbeddedUnavailable"]
 
+_LOCK_MODE = 0o600
+_OTHERS = 0o077
+
 
 class EmbeddedServer:
     """Starts and releases, for this process, the embedded server of a data directory.
@@ -111,7 +114,7 @@ class EmbeddedServer:
         """Start the server and its keeper, unless they run."""
         sockets = self._sockets.prepare(programs.user_id)
         # Start the keeper first: this process may be killed while it waits for the server.
-        with self._lock_file("keeper").open("a") as held:
+        with _open_lock(self._lock_file("keeper")) as held:
             if _lock_exclusively(held):
                 start_keeper(self._cluster, programs, sockets, held.fileno())
         start_server(self._cluster, programs, sockets, self._settings)
@@ -123,7 +126,7 @@ class EmbeddedServer:
 
     def _share(self, name: str) -> IO[str]:
         """Open a lock file, and lock it together with the other users of the server."""
-        file = self._lock_file(name).open("a")
+        file = _open_lock(self._lock_file(name))
         fcntl.flock(file, fcntl.LOCK_SH)
         return file
 
@@ -140,12 +143,12 @@ class EmbeddedServer:
     @contextmanager
     def _start_lock(self) -> Iterator[None]:
         """Keep other processes from starting or stopping this server."""
-        with self._lock_file("start").open("a") as lock:
+        with _open_lock(self._lock_file("start")) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def _is_unused(self) -> bool:
-        with self._lock_file("users").open("a") as users:
+        with _open_lock(self._lock_file("users")) as users:
             return _lock_exclusively(users)
 
     @contextmanager
@@ -154,6 +157,15 @@ class EmbeddedServer:
             yield
         except (OSError, subprocess.SubprocessError, EmbeddedUnavailable) as error:
             raise _unavailable(self._cluster, error) from error
+
+
+def _open_lock(path: Path) -> IO[str]:
+    """Open a lock file for this user only. A process that can open a file can lock it, and so block every start."""
+    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _LOCK_MODE), "a")
+    status = os.fstat(file.fileno())
+    if status.st_mode & _OTHERS and status.st_uid == os.geteuid():
+        os.fchmod(file.fileno(), _LOCK_MODE)
+    return file
 
 
 def _lock_exclusively(file: IO[str]) -> bool:

@@ -364,6 +364,18 @@ def test_two_sources_with_one_secret_are_refused_off_loopback(
     assert "openssl rand -hex 32" in str(fault)
 
 
+_KEY = "bG9vcGdhdWdlIGxvb3BnYXVnZQ"
+
+
+@pytest.mark.parametrize(
+    "spelt", [_KEY, f"{_KEY}==", f"whsec_{_KEY}", f"whsec_{_KEY}==", "loopgauge loopgauge", f" {_KEY}==", f"{_KEY}\t"]
+)
+def test_two_sources_with_one_secret_in_two_spellings_are_refused(monkeypatch: pytest.MonkeyPatch, spelt: str) -> None:
+    for github, cloudevents in ((f"whsec_{_KEY}==", spelt), (spelt, f"whsec_{_KEY}==")):
+        with pytest.raises(InvalidSetting, match="expected a secret of its own, but LOOPGAUGE_SOURCES__"):
+            _read(monkeypatch, SOURCES__GITHUB__SECRET=github, SOURCES__CLOUDEVENTS__SECRET=cloudevents)
+
+
 def test_one_source_may_have_one_secret_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _read(monkeypatch, SOURCES__GITHUB__SECRET="one", SOURCES__GITHUB__PREVIOUS_SECRET="one").sources
 

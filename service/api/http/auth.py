@@ -2,6 +2,7 @@
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from types import MappingProxyType
@@ -32,7 +33,14 @@ BEARER = "HTTPBearer"
 """The name that the OpenAPI document gives to the security scheme for bearer tokens."""
 
 # nginx adds none of these headers by default, but speaks HTTP/1.0 to the service.
-_FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+_FORWARDED = frozenset(
+    {"forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-original-host"}
+    | {"x-envoy-external-address", "cf-connecting-ip", "cf-ray", "true-client-ip", "fastly-client-ip"}
+    | {"fly-client-ip", "x-azure-clientip"}
+)
+_FORWARDED_PREFIXES = ("x-forwarded", "x-original-forwarded")
+# A name, an IPv4 address, or an IPv6 address in brackets; and perhaps a port.
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::[0-9]*)?", re.IGNORECASE)
 
 _bearer = BearerScheme(
     scheme_name=BEARER,
@@ -150,14 +158,22 @@ def _is_local(request: HTTPConnection) -> bool:
     A proxy on this machine that neither keeps the Host header nor adds a header of its own, and speaks HTTP/1.1, shows
     nothing: the service cannot tell its requests from those of local clients.
     """
-    if request.scope.get("http_version") == "1.0" or any(name in request.headers for name in _FORWARDED):
+    if request.scope.get("http_version") == "1.0" or any(map(_shows_proxy, request.headers)):
         return False
     return _names_loopback(request.headers.get("host", ""))
 
 
+def _shows_proxy(header: str) -> bool:
+    """Whether proxies add a header, by its name in lower case."""
+    return header in _FORWARDED or header.startswith(_FORWARDED_PREFIXES)
+
+
 def _names_loopback(host: str) -> bool:
     """Whether a Host header names the loopback interface."""
-    name = host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+    named = _HOST.fullmatch(host)
+    if named is None:
+        return False
+    name = named[1] or named[2]
     if name.lower() == "localhost":
         return True
     try:

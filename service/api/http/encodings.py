@@ -1,21 +1,25 @@
 """Content codings of request bodies. The service takes none: a signature covers the bytes before they are encoded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from service.api.http.problems import BodyEncoded
 
 HEADER = "content-encoding"
+_NAME = HEADER.encode()
 _PLAIN = ("", "identity")
 _SHOWN = 40
 
 
-def refuse_encoded(headers: Mapping[str, str]) -> None:
+def refuse_encoded(headers: Iterable[tuple[bytes, bytes]]) -> None:
     """Refuse a body that is compressed, or encoded in another way.
 
+    Args:
+        headers: the headers as ASGI passes them. A request may have several headers Content-Encoding.
+
     Raises:
-        BodyEncoded: the header Content-Encoding names a coding.
+        BodyEncoded: a header Content-Encoding names a coding.
     """
-    coding = headers.get(HEADER)
-    if coding is not None and coding.strip().lower() not in _PLAIN:
-        shown = coding[:_SHOWN]
+    codings = b", ".join(value for name, value in headers if name == _NAME).decode("latin-1")
+    if any(coding.strip().lower() not in _PLAIN for coding in codings.split(",")):
+        shown = codings[:_SHOWN]
         raise BodyEncoded(f"the body has the Content-Encoding {shown!r}; send it as it is, without this header")

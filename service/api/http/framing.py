@@ -43,6 +43,12 @@ def check_method(method: bytes) -> None:
         raise UnsupportedRequest("the service is no proxy: it does not support CONNECT")
 
 
+def check_host(headers: Headers) -> None:
+    """Refuse a request with two Host headers: a proxy may have checked only one of them (RFC 9112, 3.2)."""
+    if [name for name, _ in headers].count(b"host") > 1:
+        raise MalformedRequest("the request has more than one Host header")
+
+
 def check_head_size(target: bytes, headers: Headers) -> None:
     """Refuse a head that is larger than the limit."""
     if len(target) + sum(len(name) + len(value) + len(b": \r\n") for name, value in headers) > MAX_HEAD_BYTES:

@@ -127,10 +127,13 @@ async def test_a_forged_cookie_is_refused_without_an_error(database: Database) -
         assert (await client.get("/deliveries", headers=both)).status_code == 200
 
 
-async def test_the_cookie_is_sent_over_https_only_if_the_visitor_came_over_https(database: Database) -> None:
+@pytest.mark.parametrize(("scheme", "secure"), [("https", True), ("HTTPS, http", True), ("http, https", False)])
+async def test_the_cookie_is_sent_over_https_only_if_the_visitor_came_over_https(
+    database: Database, scheme: str, secure: bool
+) -> None:
     async with _service(database) as client:
-        response = await client.get("/sign-in", params={"token": _TOKEN}, headers={"x-forwarded-proto": "https"})
-    assert "; Secure" in response.headers["set-cookie"]
+        response = await client.get("/sign-in", params={"token": _TOKEN}, headers={"x-forwarded-proto": scheme})
+    assert ("; Secure" in response.headers["set-cookie"]) == secure
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/sign-in/", "//sign-in//", "/loopgauge/sign-in"])

@@ -19,7 +19,7 @@ from service.storage.database import Database
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, changed, renamed, terms, workflow_run
 from tests.support.payloads import Ticket
 from tests.support.road import all_experiments, deliver
-from tests.support.signing import Request, request
+from tests.support.signing import Request, event, request
 
 ISSUE = "github:acme/app#45"
 STRANGERS = ["NONE", "FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "MANNEQUIN"]
@@ -121,6 +121,32 @@ async def test_the_rules_name_further_projects_for_the_commands_of_a_project(
     pull = PullRequest(repository="acme/other", created_at=at(3), body="Closes acme/app#45")
     said = pull.commented("/experiment conclude worked", at(4))
     experiment = await story(database, pull.opened(), said, given=rules(f"trust_projects: {named}"))
+    assert (experiment.concluded_at is not None) == counts
+
+
+@pytest.mark.parametrize(
+    ("named", "counts"),
+    [
+        ("{acme/app: 'key:cache-12'}", True),
+        ("{acme/app: 'key:*'}", True),
+        ("{acme/app: cache-12}", True),
+        ("{acme/app: [cache, key:cache, 'acme/*']}", False),
+        ("{}", False),
+    ],
+)
+async def test_a_command_on_the_evidence_of_a_key_counts_if_the_rules_name_the_key(
+    database: Database, named: str, counts: bool
+) -> None:
+    key, pull = Ref("key:cache-12"), PullRequest(created_at=at(3), body="")
+    given = rules(f"trust_projects: {named}")
+    await deliver(
+        database,
+        event("proposed", key, at(2)),
+        event("started", "github:acme/app!7", at(3), links=[key]),
+        pull.commented("/experiment conclude worked", at(4)),
+        rules=given,
+    )
+    experiment = (await all_experiments(database))[key]
     assert (experiment.concluded_at is not None) == counts
 
 

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,26 @@ def test_the_embedded_database_is_made_at_the_start_and_stopped_at_the_end(tmp_p
         assert service.end(signal.SIGTERM) == 0
     # On a busy machine PostgreSQL may finish its checkpoint after the service has ended.
     wait_for(lambda: not (tmp_path / "data" / "postgres" / "postmaster.pid").exists())
+
+
+@pytest.fixture
+def without_umask() -> Iterator[None]:
+    """Let programs create files that every user may write, unless they do something about it."""
+    mask = os.umask(0)
+    yield
+    os.umask(mask)
+
+
+@pytest.mark.usefixtures("without_umask")
+def test_no_other_user_can_change_a_file_or_hold_a_lock_whatever_the_umask_is(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with serving(None, tmp_path):
+        modes = {path: path.lstat().st_mode for path in [data_dir, *data_dir.rglob("*")]}
+    files = {path: stat.S_IMODE(mode) for path, mode in modes.items() if not stat.S_ISSOCK(mode)}
+    assert [path for path, mode in files.items() if mode & 0o022] == []
+    private = {path.name for path in data_dir.iterdir() if not files[path] & 0o077}
+    locks = {f"postgres.{name}.lock" for name in ("keeper", "start", "users", "watch")}
+    assert private >= {*locks, "postgres", "read-token", "spool"}
 
 
 def _postmaster(data_dir: Path) -> int:

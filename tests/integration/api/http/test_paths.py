@@ -183,7 +183,18 @@ async def test_an_encoded_body_is_refused_with_what_to_do(database: Database, pa
     assert len(refused.content) < 1000
 
 
-@pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+@pytest.mark.parametrize("path", [*_WRITES, "/webhooks/github"])
+async def test_a_second_header_does_not_hide_the_coding_of_a_body(database: Database, path: str) -> None:
+    signed = [(name.encode(), value.encode()) for name, value in _OPENED.headers().items()]
+    for codings in ((b"gzip", b"identity"), (b"identity", b"gzip")):
+        headers = [(b"content-encoding", coding) for coding in codings]
+        async with api(database, api_tokens={"write": "w", "admin": "adm1n"}) as client:
+            token = [(b"authorization", b"Bearer adm1n")]
+            refused = await client.post(path, content=_OPENED.body, headers=[*headers, *signed, *token])
+        assert is_problem(refused, 415, "body-encoded")
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", "", "identity, identity"])
 async def test_the_coding_identity_is_no_coding(database: Database, coding: str) -> None:
     async with api(database) as client:
         headers = {**_OPENED.headers(), "content-encoding": coding}

@@ -70,7 +70,13 @@ async def test_a_service_that_other_machines_can_reach_requires_a_token_except_f
     assert {path for path, status in writes.items() if status not in {401, 403, 404}} == set()
 
 
-@pytest.mark.parametrize("host", ["loopgauge.example.com", "127.0.0.1.example.com", "", "[::2]", "10.0.0.1:8080"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("loopgauge.example.com", "127.0.0.1.example.com", "", "[::2]", "10.0.0.1:8080", "localhost:evil.example.com"),
+        *("127.0.0.1:80:evil", "[::1]evil.example.com", "[::1", "127.0.0.1, evil", "127.0.0.1@evil", "localhost/evil"),
+    ],
+)
 async def test_a_service_on_loopback_requires_a_token_if_the_host_header_is_not_loopback(
     database: Database, host: str
 ) -> None:
@@ -84,7 +90,12 @@ async def test_a_service_on_loopback_requires_a_token_if_the_host_header_is_not_
 
 
 @pytest.mark.parametrize(
-    "header", ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"]
+    "header",
+    [
+        *("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port"),
+        *("X-Forwarded-Server", "X-Forwarded-Prefix", "X-Original-Forwarded-For", "X-Original-Host", "X-Real-IP"),
+        *("X-Client-IP", "X-Cluster-Client-IP", "X-Envoy-External-Address", "CF-Connecting-IP", "True-Client-IP"),
+    ],
 )
 async def test_a_request_that_a_proxy_forwarded_needs_a_token_although_it_names_the_loopback_interface(
     database: Database, header: str
