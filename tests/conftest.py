@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 from service.storage.database import Database
+from tests.support.data_directory import use_data_directory
 from tests.support.guardian import TEMPLATE, Run, server_url
 from tests.support.pgbouncer import Mode, pooling
 from tests.support.postgresql import oldest
@@ -51,6 +52,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Remove the user's settings of loopgauge from the environment, and choose the directories of this test run.
 
+    No test may use the default data directory, in which a real service may have its data.
+
     Only pytest's main process creates the `Run`, whose directory contains the PostgreSQL servers. The workers of xdist
     read this directory from the environment.
     """
@@ -64,6 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.option.basetemp is None:
             config.option.basetemp = tempfile.mkdtemp(prefix="loopgauge-tests-")
             config.stash[_temporary] = Path(config.option.basetemp)
+    use_data_directory(Path(os.environ[_DIRECTORY]) / "data")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -39,7 +39,7 @@ from service.rules.command_lines import contains_command, mentions_command
 from service.rules.commands import parse_commands
 from service.rules.matching import explain_no_match, explain_unmarked, find_matches, known_values
 from service.rules.model import IgnoreAction, Interpretation, Rules, Statement
-from service.rules.outsiders import OUTSIDERS, confine, find_outsiders, state_outsider, widen
+from service.rules.outsiders import OUTSIDERS, confine, find_outsiders, keep_branches, state_outsider, widen
 from service.rules.patterns import find
 
 _MOST_REASONS = 20
@@ -102,7 +102,7 @@ def apply_rules(
         return Interpretation("ignored", observed.reason)
     findings = _Findings()
     outsiders = find_outsiders(rules, provider, observed)
-    for observation in observed:
+    for observation in keep_branches(observed, outsiders):
         match observation:
             case Outsider(subject=subject):
                 findings.statements.update(

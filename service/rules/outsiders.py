@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from service.deliveries.observation import Observation, Outsider
+from service.deliveries.observation import Linked, Observation, Observed, Outsider
 from service.lifecycle.events import (
     Concluded,
     Declared,
@@ -45,6 +45,25 @@ def confine(stated_by: Ref, targets: frozenset[Ref]) -> frozenset[Ref]:
     """The targets of a link that are in the project of the subject whose payload states the link."""
     own = projects_of([stated_by])
     return frozenset(target for target in targets if projects_of([target]) & own)
+
+
+def keep_branches(observed: Iterable[Observation], outsiders: Mapping[Ref, Outsider]) -> Iterator[Observation]:
+    """The observations without those that replace a branch by the change of an outsider, or make it evidence.
+
+    Anyone may open a change from any branch that they can read. Until someone merges the change, the branch stays what
+    those with the right to push to it make of it.
+    """
+    return (observation for observation in observed if not _takes_branch(observation, outsiders))
+
+
+def _takes_branch(observation: Observation, outsiders: Mapping[Ref, Outsider]) -> bool:
+    match observation:
+        case Observed(kind="superseded"):
+            return any(each.until is None and projects_of([each.subject]) for each in outsiders.values())
+        case Linked(evidence=evidence, stated_by=subject) if evidence.startswith("branch:"):
+            return subject in outsiders and outsiders[subject].until is None
+        case _:
+            return False
 
 
 def widen(events: Iterable[LifecycleEvent], across: tuple[str, ...]) -> list[LifecycleEvent]:

@@ -24,6 +24,7 @@ from service.storage.database import Database
 from service.storage.tables import exclusions
 from service.telemetry import Telemetry
 from tests.support.builders import SECRET, GitHubRequest, at, terms
+from tests.support.data_directory import VARIABLE, data_directory
 from tests.support.signing import POSTED, SOURCES, Request
 
 TERMS = terms("7d", "90d")
@@ -34,11 +35,13 @@ Samples = dict[tuple[str, ...], float]
 def settings(**given: Any) -> Settings:
     """Settings with one GitHub source and the role `api`, which does no background work.
 
-    Reads are open, unless the settings name a host.
+    Reads are open, unless the settings name a host. The data directory is that of the tests: a spool in the default one
+    may have the deliveries of a real service, which the application would move to its inbox.
     """
     sources = {"github": {"secret": SECRET, "previous_secret": "the one before"}}
     defaults = {"sources": sources, "role": "api", "spool": False, "open_reads": "host" not in given}
-    return Settings.model_validate({**defaults, **given})
+    directory = {"data_dir": data_directory()[VARIABLE]} if data_directory() else {}
+    return Settings.model_validate({**defaults, **directory, **given})
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from typing import IO, Any
 import httpx
 
 from tests.support.builders import SECRET, GitHubRequest, Issue, at
+from tests.support.data_directory import data_directory
 from tests.support.road import Samples, parse_samples
 from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
@@ -113,9 +114,9 @@ def serving(database_url: str | None, directory: Path, **variables: str) -> Iter
 
 
 def environment(**variables: str) -> Mapping[str, str]:
-    """The environment of this process, with only these settings of the service."""
+    """The environment of this process, with only these settings of the service, and the data directory of the tests."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOOPGAUGE_")}
-    return {**inherited, **{f"LOOPGAUGE_{name}": value for name, value in variables.items()}}
+    return {**inherited, **data_directory(), **{f"LOOPGAUGE_{name}": value for name, value in variables.items()}}
 
 
 def run_command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

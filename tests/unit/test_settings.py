@@ -59,6 +59,7 @@ def test_the_rules_of_a_provider_apply_only_to_its_deliveries() -> None:
 
 def test_the_data_directory_of_root_is_not_in_a_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.delenv("LOOPGAUGE_DATA_DIR")
     assert read_settings().data_dir == Path("/var/lib/loopgauge")
 
 
@@ -66,6 +67,7 @@ def test_the_data_directory_of_other_users_is_the_default_of_the_platform(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.delenv("LOOPGAUGE_DATA_DIR")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert read_settings().data_dir == tmp_path / "loopgauge"
 
@@ -326,6 +328,7 @@ def test_the_variables_of_a_service_in_kubernetes_are_ignored(monkeypatch: pytes
 
 
 def test_the_variables_of_a_remote_service_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOOPGAUGE_DATA_DIR")
     assert _read(monkeypatch, URL="https://loopgauge.example", TOKEN="x") == given_alone()
 
 

@@ -149,10 +149,6 @@ def _made_of(event: PullRequestEvent, subject: Ref, at: datetime) -> list[Observ
     # A branch is evidence for its pull request while the pull request is open. The repository's own default branch
     # is never evidence; a branch of the same name in a fork can be.
     if home and pull.head.ref and not (own and pull.head.ref == default):
-        # Anyone may open a pull request from a branch of the repository itself. The pull request of an outsider does
-        # not supersede such a branch.
-        if own and not pull.merged_at and _is_outsider(event):
-            return made
         serves = frozenset({subject}) if pull.closed_at is None else frozenset[Ref]()
         made.append(Linked(branch(home, pull.head.ref), "branch", subject, serves, at))
         made += _superseded(pull, home)

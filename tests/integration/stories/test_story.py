@@ -331,7 +331,8 @@ async def test_a_deleted_issue_leaves_the_metrics(database: Database) -> None:
 async def test_the_branch_main_of_a_fork_is_not_the_branch_main_of_the_repository(database: Database) -> None:
     fork = PullRequest(created_at=at(3), branch="main", fork="someone/app")
     own = PullRequest(number=8, created_at=at(3), branch="main", body="")
-    await deliver(database, Issue(created_at=at(2)).opened(), fork.opened(), own.opened())
+    trusting = read_rules(RulesFile("rules.yaml", "trust_forks: github"), packaged_rules(), PROVIDERS)
+    await deliver(database, Issue(created_at=at(2)).opened(), fork.opened(), own.opened(), rules=trusting)
     async with database.transaction() as connection:
         around = set(await links.neighbourhood(connection, [Ref(ISSUE)], 100))
     assert (Ref("branch:someone/app@main"), Ref("github:acme/app!7")) in around

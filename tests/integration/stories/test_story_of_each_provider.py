@@ -240,7 +240,9 @@ async def test_a_branch_pushed_in_the_same_second_as_its_merge_is_not_an_experim
 
 async def test_an_explanation_does_not_show_the_account_of_a_fork(database: Database) -> None:
     pull = PullRequest(created_at=at(3), branch="exp/warm-cache", fork="jane-doe/app", body="")
-    await deliver(database, pull.opened(), push("exp/warm-cache", HEAD, at(3), repository="jane-doe/app"))
+    trusting = read_rules(RulesFile("rules.yaml", "trust_forks: github"), packaged_rules(), PROVIDERS)
+    pushed = push("exp/warm-cache", HEAD, at(3), repository="jane-doe/app")
+    await deliver(database, pull.opened(), pushed, rules=trusting)
     async with api(database) as client:
         told = (await client.get("/experiments/github:acme%2Fapp!7/explain")).text
     assert "branch:fork@exp/warm-cache" in told

@@ -242,23 +242,53 @@ async def test_the_branch_of_an_outsiders_change_marks_no_experiment_until_the_m
     assert set(await all_experiments(database)) == {"github:acme/app!7"}
 
 
-async def test_an_outsiders_change_from_a_branch_of_the_repository_does_not_supersede_the_branch(
+@pytest.mark.parametrize("home", ["acme/app", "acme/fork"])
+async def test_an_outsiders_change_from_a_branch_of_others_neither_replaces_the_branch_nor_takes_its_evidence(
+    database: Database, home: str
+) -> None:
+    branch = f"branch:{home}@exp/ours"
+    await deliver(database, pushed("exp/ours", home))
+    assert set(await all_experiments(database)) == {branch}
+    pull = PullRequest(created_at=at(4), branch="exp/ours", body="", fork="" if home == "acme/app" else home)
+    for delivery in (pull.opened(), pull.labeled("experiment", at(5))[1], pull.closed(at(6))[1]):
+        await deliver(database, by("NONE", delivery))
+        assert branch in await all_experiments(database)
+        assert (await explained(database, branch)).serves == []
+    await deliver(database, by("NONE", pull.merged(at(7))[1]))
+    assert branch not in await all_experiments(database)
+
+
+async def test_the_merge_request_of_a_fork_marks_and_starts_nothing_also_if_a_comment_is_the_first_that_is_known(
     database: Database,
 ) -> None:
-    branch = "branch:acme/app@exp/ours"
-    await deliver(database, pushed("exp/ours"))
-    assert set(await all_experiments(database)) == {branch}
-    pull = PullRequest(created_at=at(4), branch="exp/ours", body="")
-    await deliver(database, by("NONE", pull.opened()))
-    assert set(await all_experiments(database)) == {branch}
+    project = {"id": 1, "path_with_namespace": "acme/app", "web_url": "https://gitlab.example/acme/app"}
+    merge = {
+        "iid": 7,
+        "created_at": zulu(at(3)),
+        "source_branch": "exp/mine",
+        "target": project,
+        "source": None,
+        "source_project_id": None,
+        "target_project_id": 1,
+    }
+    commented = {
+        "object_kind": "note",
+        "project": project,
+        "object_attributes": {"noteable_type": "MergeRequest", "note": "Nice.", "created_at": zulu(at(4))},
+    }
+    await deliver(database, request("gitlab", {**commented, "merge_request": merge}))
+    assert await all_experiments(database) == {}
+    own = {**merge, "iid": 8, "source_project_id": 1}
+    await deliver(database, request("gitlab", {**commented, "merge_request": own}))
+    assert set(await all_experiments(database)) == {"gitlab:acme/app!8"}
 
 
-def pushed(branch: str) -> Request:
+def pushed(branch: str, repository: str = "acme/app") -> Request:
     body = {
         "ref": f"refs/heads/{branch}",
         "after": "c" * 40,
         "created": True,
-        "repository": {"full_name": "acme/app", "default_branch": "main", "pushed_at": int(at(3).timestamp())},
+        "repository": {"full_name": repository, "default_branch": "main", "pushed_at": int(at(3).timestamp())},
         "commits": [{"id": "c" * 40, "message": "Begin", "timestamp": zulu(at(3))}],
     }
     return request("github", body, **{"x-github-event": "push", "x-github-delivery": branch})

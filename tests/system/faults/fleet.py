@@ -18,6 +18,7 @@ from typing import IO, Self
 
 import httpx
 
+from tests.support.serving import environment
 from tests.support.signing import SOURCES
 from tests.support.waiting import PATIENCE_SECONDS
 
@@ -297,8 +298,7 @@ def _free_port() -> int:
 
 def _environment(**variables: str) -> Mapping[str, str]:
     ours = {f"SOURCES__{source}__SECRET": SOURCES[source.lower()]["secret"] for source in _SOURCES} | variables
-    others = {name: value for name, value in os.environ.items() if not name.startswith("LOOPGAUGE_")}
-    return {**others, **{f"LOOPGAUGE_{name}": value for name, value in ours.items()}}
+    return environment(**ours)
 
 
 def _write_down(errors: IO[str], log: Path, serving: threading.Event) -> None:
