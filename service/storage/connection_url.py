@@ -31,6 +31,7 @@ _OF_DRIVER = (
 )
 SOCKET_OPTIONS = ("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
 _VERIFYING = ("verify-ca", "verify-full")
+_PORTS = range(1, 65536)
 
 
 class InvalidUrl(ValueError):
@@ -95,9 +96,13 @@ def _options(url: str) -> tuple[dict[str, str], str]:
         raise InvalidUrl("a # ends the URL; percent-encode it as %23")
     login, at, hosts = parts.netloc.partition("@") if "@" in parts.netloc else ("", "", parts.netloc)
     user, _, password = login.partition(":") if at else ("", "", "")
+    if "@" in hosts:
+        raise InvalidUrl("an @ in the user or in the password ends it; percent-encode it as %40")
     query = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
     plain = {"user": unquote(user), "password": unquote(password), "dbname": unquote(parts.path.removeprefix("/"))}
     options = {**query, **{name: value for name, value in plain.items() if value}}
+    if "\0" in "".join([unquote(hosts), *options, *options.values()]):
+        raise InvalidUrl("%00 is not a character")
     if service := options.pop("service", None):
         options = {**_service(service), **options}
     if options.get("ssl") == "true":
@@ -130,6 +135,8 @@ def _addresses(netloc_hosts: str, options: Mapping[str, str]) -> list[Address]:
     ports = [] if encoded else [int(port) for port in _list(options, "port")]
     if len(ports) > 1 and len(ports) != len(hosts):
         raise InvalidUrl(f"port lists {len(ports)} ports for {len(hosts)} hosts")
+    if wrong := [port for port in (*ports, *(port for _, port in hosts)) if port is not None and port not in _PORTS]:
+        raise InvalidUrl(f"port {wrong[0]} is not a port from 1 to {_PORTS[-1]}")
     if not hosts:
         return [(None, ports[0] if ports else None)]
     return [(host, port or (ports[place % len(ports)] if ports else None)) for place, (host, port) in enumerate(hosts)]
@@ -226,6 +233,13 @@ def _passfile_faults(options: Mapping[str, str]) -> Iterator[str]:
         yield f"passfile: other users may read {path}, so the driver ignores it; run: chmod 600 {path}"
 
 
+def _sockets(options: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+    """The options of the socket. As in libpq, zero leaves a number to the operating system."""
+    for name in SOCKET_OPTIONS:
+        if name in options and (name == "keepalives" or int(options[name])):
+            yield name, int(options[name])
+
+
 def _target(addresses: Sequence[Address], options: Mapping[str, str]) -> Target:
     attributes = options.get("target_session_attrs") or ("read-write" if len(addresses) > 1 else "any")
     name = options.get("application_name") or options.get("fallback_application_name") or "loopgauge"
@@ -239,7 +253,7 @@ def _target(addresses: Sequence[Address], options: Mapping[str, str]) -> Target:
         database=options.get("dbname") or options.get("database"),
         for_driver={key: options[key] for key in _OF_DRIVER if key in options},
         settings={**own, "application_name": name},
-        sockets={key: int(options[key]) for key in SOCKET_OPTIONS if key in options},
+        sockets=dict(_sockets(options)),
         timeout=float(options["connect_timeout"]) if "connect_timeout" in options else None,
         writable=attributes != "any",
         shuffled=options.get("load_balance_hosts") == "random",

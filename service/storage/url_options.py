@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+_MOST_DIGITS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -16,14 +18,18 @@ class Option:
     Attributes:
         honours: a regular expression for the values that loopgauge honours; empty if it honours none.
         otherwise: why loopgauge refuses the other values, and what to do instead.
+        most: the largest number that loopgauge honours.
     """
 
     honours: str
     otherwise: str = ""
+    most: int | None = None
 
     def is_honoured(self, value: str) -> bool:
         """Whether loopgauge honours this value."""
-        return bool(self.honours) and re.fullmatch(self.honours, value, re.DOTALL) is not None
+        if not self.honours or re.fullmatch(self.honours, value, re.DOTALL) is None:
+            return False
+        return self.most is None or (len(value) <= _MOST_DIGITS and int(value) <= self.most)
 
 
 def _any() -> Option:
@@ -34,7 +40,10 @@ def _refused(why: str) -> Option:
     return Option("", why)
 
 
-_NUMBER = Option("[0-9]+", "expected a whole number")
+def _up_to(most: int) -> Option:
+    return Option("[0-9]+", f"expected a whole number up to {most}", most)
+
+
 _NO_OAUTH = _refused("the driver cannot log in with OAuth; log in with a password or with sslcert")
 _NO_KEYS = _refused("the driver derives the keys from the password; set password instead")
 _TLS_VERSION = Option(r"TLSv1(\.[123])?", "expected TLSv1.2 or TLSv1.3")
@@ -76,13 +85,15 @@ OPTIONS: Mapping[str, Option] = {
     "load_balance_hosts": Option("disable|random", "expected disable or random"),
     # The connection.
     "connect_timeout": Option(
-        "0*[1-9][0-9]*", "expected a number of seconds; without a limit, a silent host would block the service"
+        "0*[1-9][0-9]*",
+        "expected a number of seconds up to 3600; without a limit, a silent host would block the service",
+        3600,
     ),
     "keepalives": Option("[01]", "expected 0 or 1"),
-    "keepalives_idle": _NUMBER,
-    "keepalives_interval": _NUMBER,
-    "keepalives_count": _NUMBER,
-    "tcp_user_timeout": _NUMBER,
+    "keepalives_idle": _up_to(32_767),
+    "keepalives_interval": _up_to(32_767),
+    "keepalives_count": _up_to(127),
+    "tcp_user_timeout": _up_to(2_147_483_647),
     "min_protocol_version": Option(r"3\.0", "the driver speaks version 3.0 of the protocol; omit the option"),
     "max_protocol_version": Option(r"3\.[0-9]|latest", "expected 3.0, 3.2 or latest"),
     # The session.

@@ -375,8 +375,9 @@ _KEY = "bG9vcGdhdWdlIGxvb3BnYXVnZQ"
 )
 def test_two_sources_with_one_secret_in_two_spellings_are_refused(monkeypatch: pytest.MonkeyPatch, spelt: str) -> None:
     for github, cloudevents in ((f"whsec_{_KEY}==", spelt), (spelt, f"whsec_{_KEY}==")):
+        given = {"SOURCES__GITHUB__SECRET": github, "SOURCES__CLOUDEVENTS__SECRET": cloudevents}
         with pytest.raises(InvalidSetting, match="expected a secret of its own, but LOOPGAUGE_SOURCES__"):
-            _read(monkeypatch, SOURCES__GITHUB__SECRET=github, SOURCES__CLOUDEVENTS__SECRET=cloudevents)
+            _read(monkeypatch, HOST="0.0.0.0", **given)
 
 
 def test_one_source_may_have_one_secret_twice(monkeypatch: pytest.MonkeyPatch) -> None:

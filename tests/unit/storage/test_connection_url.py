@@ -133,6 +133,12 @@ def test_options_are_passed_on() -> None:
     }
 
 
+def test_zero_leaves_an_option_of_the_socket_to_the_operating_system_as_in_libpq() -> None:
+    names = ("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
+    assert _read("&".join(f"{name}=0" for name in names)).sockets == {}
+    assert _read("keepalives=0").sockets == {"keepalives": 0}
+
+
 def test_the_application_is_named_loopgauge_unless_the_url_names_it() -> None:
     assert read_url(_BEGIN).settings == {"application_name": "loopgauge"}
     assert _read("fallback_application_name=other").settings == {"application_name": "other"}
@@ -176,6 +182,15 @@ def test_ssl_true_requires_tls_as_in_libpq() -> None:
         ("postgresql://u@host:x/db", _EXPECTED),
         (f"{_BEGIN}?sslmode", _EXPECTED),
         (f"{_BEGIN}?connect_timeout=0", "connect_timeout=0 is not supported: expected a number of seconds"),
+        (f"{_BEGIN}?connect_timeout=3601", "connect_timeout=3601 is not supported: expected a number of seconds up to"),
+        (f"{_BEGIN}?keepalives_idle=32768", "keepalives_idle=32768 is not supported: expected a whole number up to"),
+        (f"{_BEGIN}?keepalives_count=128", "keepalives_count=128 is not supported: expected a whole number up to 127"),
+        (f"{_BEGIN}?tcp_user_timeout={'9' * 5000}", "tcp_user_timeout is not supported: expected a whole number up to"),
+        ("postgresql://u@host:65536/db", "port 65536 is not a port from 1 to 65535"),
+        ("postgresql://u@/db?host=a&port=0", "port 0 is not a port from 1 to 65535"),
+        ("postgresql://u:p@ss@host/db", "an @ in the user or in the password ends it; percent-encode it as %40"),
+        ("postgresql://u@ho%00st/db", "%00 is not a character"),
+        (f"{_BEGIN}?application_name=a%00user", "%00 is not a character"),
     ],
 )
 def test_a_missing_file_or_a_malformed_part_is_named(url: str, named: str) -> None:
