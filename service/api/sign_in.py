@@ -39,7 +39,7 @@ def build_router(cookie: SignInCookie | None, root_path: str) -> APIRouter:
     )
     async def sign_in(request: Request, token: Annotated[str, _TOKEN] = "") -> RedirectResponse:
         """Open the link that `loopgauge sign-in` prints. The answer sets a cookie, with which the browser may read for
-        30 days. The redirect takes the token out of the address bar. Writes never take the cookie.
+        30 days. The redirect takes the token out of the address bar. The cookie does not allow writes.
         """
         if cookie is None:
             raise TokenNotConfigured("set LOOPGAUGE_API_TOKENS__READ to sign in with its token")

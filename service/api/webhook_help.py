@@ -99,7 +99,7 @@ class Address:
         return UnknownSource(f"no source {self.source!r} is configured; {self.hint()}set {self.setting}")
 
     def hint(self) -> str:
-        """The question for the source that is probably meant, followed by a space; empty if none is near."""
+        """The question whether the nearest source is meant; empty if no source is near."""
         return f"did you mean {self.nearest}? If not, " if self.nearest else ""
 
 

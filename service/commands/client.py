@@ -283,7 +283,7 @@ def _sentence(problem: _Problem, status: int) -> str:
     """The problem in one line. The detail alone is enough if it names what the title speaks of, as in a 404."""
     title, detail = (printable(" ".join(text.split())) for text in (problem.title, problem.detail))
     if status == HTTPStatus.UNAUTHORIZED:
-        # The rest of the detail names the variable of the service; the remedy names that of the command.
+        # Omit the rest of the detail, which names the variable of the service: the remedy names that of the command.
         return detail.partition(";")[0].rstrip(".") or title
     if not detail:
         return title

@@ -89,7 +89,9 @@ def _need(address: Address) -> str:
 
 
 def take_read_token(settings: Settings) -> tuple[Settings, bool]:
-    """Give the service the read token in its data directory, if it uses it. Without this token, reads stay closed.
+    """Give the service the read token in its data directory, if the settings make it use this token.
+
+    If the token can neither be read nor made, log a warning: reads stay closed.
 
     Returns:
         the settings, and whether the token is new.

@@ -11,7 +11,7 @@ from service.lifecycle.nearest import expected_one_of
 
 
 class _Time(click.DateTime):
-    """A time, or how long ago it was, such as `2d`. The help names the type in one word: the formats fill lines."""
+    """A time, or how long ago it was, such as `2d`. The help shows `TIME`, because the list of formats is too long."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 LONGEST_DOCUMENT = 64 * 1024
-"""The size in bytes up to which a document is read for the name of its event."""
+"""The maximum size, in bytes, of a document that loopgauge decodes to find the name of the event."""
 _LONGEST_WORD = 100
 
 
@@ -28,7 +28,7 @@ class EventName:
     document_first: bool = False
 
     def read(self, headers: Mapping[str, str], document: bytes) -> str:
-        """The name of the event, and what happened if the document says so. The name is empty if it is not known.
+        """The name of the event, and the action of the document if it has one. An unknown name is an empty text.
 
         Args:
             document: the JSON document of the delivery; empty if it is not available.

@@ -113,7 +113,7 @@ _RESULT = Argument(name="result", field=None, required_by=frozenset({"comment", 
 
 ACTS: Mapping[ActName, Act] = {
     "proposed": Act(
-        meaning="the idea; by comment, API and CloudEvents, the item becomes an experiment",
+        meaning="the item becomes an experiment (a rule states only the time of the idea)",
         command="propose",
         also=("include", "mark", "suggest", "experiment"),
     ),

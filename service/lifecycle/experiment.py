@@ -159,7 +159,7 @@ def fold(
         root=root,
         title=value_of(declarations, "title"),
         url=value_of(declarations, "url"),
-        # Releases before this rule stored names as they were written.
+        # Events of earlier releases have the team's name as a person wrote it.
         team=fold_team(value_of(declarations, "team")),
         risk=Risk(risk) if risk else None,
         idea_at=grounds.idea_at,

@@ -120,7 +120,10 @@ def _end(experiment: Experiment) -> tuple[object, ...]:
 
 
 def _check_category(event: Declared, every: Iterable[LifecycleEvent], fold: Fold) -> Iterator[str]:
-    """Check a category alone. It counts for a failure at its time, or for a later conclusion."""
+    """Check a category that is stated without a conclusion.
+
+    The category has an effect if the experiment has failed at the time of the category or at a later conclusion.
+    """
     now = fold(lambda _: True)
     if now is None or now.outcome is None:
         return

@@ -55,7 +55,7 @@ def find_objection(event: LifecycleEvent, *, own: Collection[str], experiments: 
 
 
 def projects_of(names: Iterable[Ref]) -> frozenset[str]:
-    """The projects of a subject, given by all of its names. A commit belongs to no project, nor does a `key:`."""
+    """The projects of the subject that has all of these names. A commit belongs to no project, nor does a `key:`."""
     split = (split_project(name) for name in names if not name.startswith(_WITHOUT_PROJECT))
     return frozenset(project for project, rest in split if rest)
 

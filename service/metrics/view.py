@@ -262,7 +262,8 @@ def is_in_windows(one: MeasuredExperiment, since: datetime) -> bool:
 def teams_with_rows(loops: Mapping[str, int], max_teams: int) -> Sequence[str]:
     """The teams that have rows of their own: the `max_teams` teams with the most loops in the windows.
 
-    Tie-break: the alphabetically first team. The age of a team does not count, because times of ideas can be stated.
+    Tie-break: the alphabetically first team. The age of a team does not count, because a client can state the time of
+    an idea.
 
     Args:
         loops: the number of each team's loops in the windows.

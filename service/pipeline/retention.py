@@ -90,8 +90,8 @@ async def _delete_batch(database: Database, before: datetime, subjects: Sequence
             await events.delete_subjects(connection, unattached)
         return len(unattached)
     except TooManyRelatives:
-        # Try each subject in a transaction of its own. Keep a subject that has too many relatives alone: it may belong
-        # to an experiment.
+        # Try each subject in a transaction of its own. Keep each subject that has too many relatives even so: it may
+        # belong to an experiment.
         each = [[subject] for subject in subjects] if len(subjects) > 1 else []
         return sum([await _delete_batch(database, before, one) for one in each])
 

@@ -74,8 +74,8 @@ class FigureAnswer(BaseModel):
 
     `value` is the value of the sample now, in the metric's unit; null if it is not published or not computed here, and
     then `remark` says why. `own` is the experiment's own part of a count, its own duration in seconds, or its own Unix
-    time; null for a share. A share of experiments has the experiments of its `numerator`, and each share and quantile
-    has its `sample`.
+    time; null for a share. `numerator` counts the experiments in the numerator of a share of experiments. `sample`
+    counts the experiments in the denominator of a share or in the sample of a quantile.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -181,10 +181,10 @@ class ExplanationAnswer(BaseModel):
     """The events of an experiment or of its evidence, and why the experiment counts or does not count.
 
     `timeline` has the experiment's steps, and `in_force` its fields with the statements behind them. `figures` has the
-    metric samples that count the experiment, with the value of the label `team` in `row`; `not_counted` says which
-    metrics do not count it, and why. `refused` has the commands and labels without effect, with their reasons. `events`
-    has everything else, in order of time: a page of at most 1,000 events. `next` is the cursor of the next page, and
-    null on the last page.
+    metric samples that count the experiment, with the value of the label `team` in `row`. `not_counted` says which
+    metrics do not count the experiment, and why. `refused` has the commands and labels without effect, with their
+    reasons. `events` has everything else, in order of time: a page of at most 1,000 events. `next` is the cursor of the
+    next page, and null on the last page.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})

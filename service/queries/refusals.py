@@ -48,7 +48,8 @@ def find_refusals(surroundings: Surroundings, found: Collection[LifecycleEvent],
     """Find the commands and labels among events that have no effect, in order of time.
 
     Args:
-        found: the events to judge, with the events of their subjects among the surroundings.
+        surroundings: the surroundings with all events of the subjects of `found`.
+        found: the events to judge.
         origins: the deliveries of each event, by subject and event id.
     """
 

@@ -55,7 +55,7 @@ SAMPLED: Mapping[str, tuple[str, Parts]] = {
 
 
 def own_duration(name: str, labels: Mapping[str, str], own: Cohort) -> float | None:
-    """The experiment's own duration in a sample of durations."""
+    """The duration that the experiment in `own` adds to a metric; None if it adds none."""
     match name:
         case "loopgauge_stage_quantile_seconds":
             return own.durations(_STAGES[labels["stage"]])[0]

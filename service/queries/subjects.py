@@ -141,7 +141,12 @@ async def _describe_absence(connection: Connection, reading: Reading) -> str:
 
 
 async def advise(connection: Connection, absence: str, readings: Sequence[Ref]) -> str:
-    """Add what to try next to the statement that nothing is stored about these readings of a name."""
+    """Add advice on what to try next.
+
+    Args:
+        absence: the statement that nothing is stored about the readings.
+        readings: the references that the name may mean.
+    """
     for reading in readings:
         if similar := await _find_similar(connection, reading):
             return f"{absence}; did you mean {similar}? {_ADVICE[0].upper()}{_ADVICE[1:]}"

@@ -79,8 +79,10 @@ def make_event(
 def _refuse_label(
     action: DeclareAction | WithdrawAction, rule: Rule, observation: Observed, label: str, value: str
 ) -> Refused | None:
-    """The refusal of a label whose value the field does not accept. Only labels are refused: people write them, and a
-    rule may well read other traits that seldom have an accepted value.
+    """The refusal of a label whose value the field does not accept.
+
+    Only labels are refused, because people write them for loopgauge. Other traits, such as a status, often have values
+    that the field does not accept.
     """
     if not isinstance(action, DeclareAction) or action.derived or _channel_of(rule) != "label" or not value.strip():
         return None

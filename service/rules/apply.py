@@ -48,7 +48,7 @@ COMMANDED = "command in a comment"
 STATED = "stated"
 """The text that events of CloudEvents show in place of a rule."""
 BY_HAND = "by hand"
-"""The text that events which a person adds, with a command or the API, show in place of a rule."""
+"""The text that replaces the rule of an event that a person added, with a command of `loopgauge` or with the API."""
 _REFUSED = "refused"
 
 

@@ -28,7 +28,7 @@ _BEFORE = r"(?:[\s*_~`#+\\-]|[0-9]{1,3}[.)]|\[[ x]\]|</?[a-z]{1,10}>|@[\w./-]{1,
 _FORMATTED = re.compile(rf"{_BEFORE}++/{_NAME}{_SPACE}+(?:{_VERBS})(?![a-z0-9-]).*", re.IGNORECASE)
 _MISSPELT = re.compile(rf"[/\uff0f\\](?P<name>[a-z]{{3,14}}){_SPACE}+(?:{_VERBS})(?![a-z0-9-]).*", re.IGNORECASE)
 _MENTIONED = re.compile(rf"(?<!\S)/{_NAME}{_SPACE}+(?:{_VERBS})(?![a-z0-9-])", re.IGNORECASE)
-# The name of the service is not misspelt, but it is not the command either.
+# People also write `/loopgauge` in place of the command.
 _OTHER_NAMES = frozenset({"loopgauge"})
 
 _PREFIX = f"a command begins with /{_NAME} and a space"

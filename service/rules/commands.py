@@ -137,7 +137,7 @@ def _accept(command: str, argument: Argument, word: str) -> str:
     if argument.field is None:
         value = word.lower() if word.lower() in argument.choices else None
     else:
-        # A shared result is a link here, although other channels may state it in other words.
+        # In a command, the value of `shared` is a URL, although the field itself accepts any text.
         field: FieldName = "url" if argument.field == "shared" else argument.field
         value = FIELDS[field].normalise(word)
     if value is not None:

@@ -30,7 +30,7 @@ def read_action(value: object) -> object:
 
 
 _DESCRIBE = ("describe", "described")
-"""The words for the one act of people that is no action: rules declare the fields that it describes."""
+"""The words for the act `described`, the only act that is no action: instead, a rule declares the described fields."""
 _Values: TypeAlias = Annotated[dict[FieldName, Template], BeforeValidator(read_values)]
 
 
@@ -98,7 +98,7 @@ class Then(Strict):
                 yield (name, field), value
 
     def check(self, wrong: Collection[Path]) -> Iterator[Found]:
-        """Find a mapping without actions."""
+        """Yield a fault if this mapping names no action, unless it has faults of its own."""
         if not wrong and not list(self.actions()):
             yield (), "expected an action, such as started"
 

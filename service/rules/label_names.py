@@ -103,7 +103,8 @@ def _is_near(word: str, expected: str) -> bool:
 def _has_same_letters(word: str, expected: str) -> bool:
     """Whether a word has the letters of another in another order, or one of them too often or too seldom.
 
-    A name that accepts any value needs this: one letter makes `team` a `term`, which is a word of its own.
+    This strict comparison is for labels that accept any value, such as `team:…`: `term` differs from `team` by one
+    letter, but is a word of its own.
     """
     near = len(expected) >= _SHORTEST and word[:1] == expected[:1] and _distance(word, expected, 1) <= 1
     return near and set(word) <= set(expected)

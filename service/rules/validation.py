@@ -58,7 +58,7 @@ class Strict(BaseModel):
 
     @classmethod
     def _find_misspelt(cls, value: dict[str, Any]) -> dict[str, str]:
-        """The key that is probably meant, by each unknown key of the mapping."""
+        """For each unknown key of the mapping, the key that is probably meant."""
         misspelt: dict[str, str] = {}
         for key in value:
             meant = "" if key in cls.model_fields else cls.meant(key)
@@ -70,7 +70,7 @@ class Strict(BaseModel):
         """Find values that do not fit each other.
 
         Args:
-            wrong: the paths of values with faults of their own. This mapping is without them.
+            wrong: the paths of values with faults of their own, which this mapping does not contain.
         """
         yield from ()
 

@@ -15,7 +15,7 @@ NESTING = "__"
 
 
 _FILES: Mapping[str, str] = {".env": ".env", "secrets directory": "the secrets directory"}
-"""The words for the origins that are files. A fault without such words is in the environment or in an argument."""
+"""The words for the origins that are files. A message names no other origin."""
 
 
 @dataclass(frozen=True, slots=True)

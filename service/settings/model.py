@@ -36,7 +36,7 @@ Role = Literal["all", "api", "worker"]
 
 
 _ROOT_PATH = re.compile("(/[A-Za-z0-9._~-]+)+")
-# Below such a prefix, the service could not tell the prefix from the path.
+# If a root path began with one of these names, the service could not tell the root path from a path of its own.
 _OWN_PATHS = frozenset(
     {"deliveries", "docs", "events", "experiments", "livez", "metrics", "openapi.json", "readyz", "scorecard"}
     | {"sign-in", "sources", "webhooks"}

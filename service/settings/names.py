@@ -14,7 +14,7 @@ OF_COMMANDS = ("URL", "TOKEN")
 """The variables without their prefix that name a remote service for commands."""
 
 _NESTED = ("SOURCES", "API_TOKENS", "THRESHOLDS")
-"""The settings without their prefix that have names below them."""
+"""The nested settings without their prefix. The name of a variable goes on after them, as in `API_TOKENS__READ`."""
 
 # Kubernetes, "Accessing the Service": if a namespace has a Service named loopgauge or loopgauge-…, each pod gets these
 # variables, unless the pod sets `enableServiceLinks: false`.

@@ -78,6 +78,6 @@ def shared_secrets(sources: Mapping[str, SourceSettings]) -> Iterator[Found]:
 
 
 def _without_consequences(found: list[Found]) -> list[Found]:
-    """Leave out that a secret is missing if another name for it is misspelt."""
+    """Leave out the fault that a source lacks its secret, if another fault says that the secret's name is misspelt."""
     suggested = {path[:-1] for path, problem in found if problem.endswith(f"{NESTING}SECRET?")}
     return [one for one in found if not (one[1] == MISSING and one[0][:-1] in suggested)]

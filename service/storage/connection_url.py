@@ -160,7 +160,7 @@ def _refusals(options: Mapping[str, str]) -> Iterator[str]:
     for name, value in options.items():
         option = OPTIONS.get(name)
         if option is not None and not option.is_honoured(value):
-            # Show a value only where the values are known words or numbers: another one may be a secret.
+            # Show the value only if the option takes known words or numbers: the value of another option may be secret.
             shown = f"{name}={value}" if option.honours and len(value) <= _SHOWN else name
             yield f"{shown} is not supported: {option.otherwise}"
 

@@ -108,8 +108,8 @@ async def clear(connection: Connection, claimed: Mapping[Ref, int]) -> int:
 
 
 # The pause after an attempt that fails at once is at least a minute, since only a change of the code or the data helps.
-# The pause after an attempt that takes long or does not end begins with a second, because the connection may have been
-# lost for a reason that has nothing to do with the subject, and grows up to an hour.
+# The pause after an attempt that takes long or does not end grows from one second to an hour. It begins with a second,
+# because the cause may be a lost connection that has nothing to do with the subject.
 _PAUSE = """
     CASE WHEN starts_with(CAST(:error AS text), :set_aside)
         THEN interval '1 second' * least(power(4, least({attempts}, 6)), 3600)

@@ -75,7 +75,7 @@ class PooledConnection(SessionConnection):
 
     No state outlives a transaction: each transaction applies the settings to itself, and prepared statements have no
     name. PostgreSQL parses a statement without a name at each execution, in the same round trip. Open this connection
-    with `statement_cache_size=0`, which makes the driver do so.
+    with `statement_cache_size=0`, so that the driver gives statements no name.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -60,7 +60,10 @@ async def read_events(connection: Connection, subject: Ref, most: int) -> Sequen
 
 
 async def move(connection: Connection, subject: Ref, ids: Collection[UUID]) -> None:
-    """Keep events from being read by folds. The caller blocks the revision of deliveries (`aliases.lock_shared`)."""
+    """Move events of a subject to the table `spare_events`, which folds do not read.
+
+    The caller blocks the revision of deliveries (`aliases.lock_shared`).
+    """
     spare = {"subject": subject, "ids": sorted(ids)}
     await connection.execute(_LOCK_EVENTS, spare)
     await connection.execute(_MOVE_SPARE, spare)

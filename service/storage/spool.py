@@ -139,7 +139,8 @@ class Spool:
     def delete_expired(self, before: datetime) -> int:
         """Delete the quarantined deliveries that were received before `before`, and return their number.
 
-        A delivery whose time of receipt the disk has corrupted is deleted too. A delivery that waits stays.
+        A delivery whose time of receipt the disk has corrupted is deleted too. No delivery that waits for PostgreSQL is
+        deleted.
 
         Raises:
             SpoolUnavailable: the file cannot be used.

@@ -131,4 +131,4 @@ OPTIONS: Mapping[str, Option] = {
 IGNORED = frozenset(
     {"connection_limit", "pool_timeout", "socket_timeout", "statement_cache_size", "supa", "uselibpqcompat"}
 )
-"""Options in the URLs of providers that tune other drivers, and do not change what PostgreSQL does."""
+"""Options that hosting providers put into their URLs to tune other drivers. They do not change what PostgreSQL does."""

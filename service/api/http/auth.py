@@ -155,8 +155,8 @@ def _digest(token: bytes) -> bytes:
 def _is_local(request: HTTPConnection) -> bool:
     """Whether a request names the loopback interface, and nothing in it shows that a proxy forwarded it.
 
-    A proxy on this machine that neither keeps the Host header nor adds a header of its own, and speaks HTTP/1.1, shows
-    nothing: the service cannot tell its requests from those of local clients.
+    A proxy on this machine may replace the Host header, add no header of its own, and speak HTTP/1.1. The service
+    cannot tell the requests of such a proxy from those of local clients.
     """
     if request.scope.get("http_version") == "1.0" or any(map(_shows_proxy, request.headers)):
         return False

@@ -18,7 +18,7 @@ from service.api.http.problems import (
 from service.api.http.security_headers import RAW_HEADERS
 
 MAX_HEAD_BYTES = 65_536
-"""The largest head of a request, and the most that trailers and chunk extensions may have together."""
+"""The maximum size of a request's head, and of a body's trailers and chunk extensions together."""
 MAX_HEADERS = 256
 """The most header fields of a request."""
 FREE_CHUNKS = 4_096

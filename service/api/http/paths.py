@@ -23,7 +23,7 @@ def canonical(scope: Scope, root_path: str) -> Scope:
     """
     path: str = scope["path"]
     if "//" in path or (path.endswith("/") and path != "/"):
-        # The decoded path does not show which slashes the client encoded; those belong to a name.
+        # A slash that the client encoded belongs to a name, but the decoded path does not show which slashes these are.
         path = unquote(_without_slashes(_raw_path(scope)))
     if root_path and (path == root_path or path.startswith(f"{root_path}/")):
         path = path[len(root_path) :] or "/"

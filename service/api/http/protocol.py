@@ -152,7 +152,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.expect_100_continue:
             # If the answer comes before the body, the client may omit the body and send its next request in its place.
             self.cycle.keep_alive = False
-        # The application gets no trailers: they must not pass for headers.
+        # The parser adds trailers to this new list, so that the application does not take them for headers.
         self.headers = []
 
     def on_chunk_header(self) -> None:

@@ -116,7 +116,7 @@ async def test_the_address_that_an_experiment_has_finds_it_whatever_its_form(dat
         experiment("key:a", idea_at=at(2), url="https://tracker.example.com/Item?id=45"),
         experiment("key:b", idea_at=at(2), url="https://tracker.example.com/Item"),
         experiment("key:c", idea_at=at(2), url="http://tracker.example.com/#/item/7"),
-        # The instance is in a directory of its host, and the address has the form of GitHub's.
+        # An issue on GitLab whose address has the form of GitHub's.
         experiment("gitlab:acme/app#45", idea_at=at(2), url="https://code.example.com/acme/app/issues/45"),
         experiment("github:acme/app#45", idea_at=at(2), url="https://github.com/acme/app/issues/45"),
     )

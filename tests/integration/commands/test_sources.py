@@ -89,7 +89,7 @@ def test_the_command_says_what_to_do_about_each_source(database_url: str) -> Non
     assert "gitlab: it is silent: check in gitlab" in invoke("sources", DATABASE_URL=database_url, **silent).stdout
     without = invoke("sources", DATABASE_URL=database_url).stdout
     assert "The settings of this command name no source; if a service runs, ask it: `loopgauge sources --url" in without
-    # The service has an environment of its own, so the command cannot know what it refuses.
+    # The service has an environment of its own, so the command cannot know which requests the service refuses.
     for claim in ("No source is configured", "refused", "404", "remove"):
         assert claim not in without
 

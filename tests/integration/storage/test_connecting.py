@@ -105,7 +105,7 @@ async def test_the_application_is_named_as_the_url_says(database_url: str) -> No
 
 @pytest.fixture
 def certificate() -> Iterator[Path]:
-    """A certificate for 127.0.0.1, which is its own authority. Its key is beside it."""
+    """The file of a self-signed certificate for 127.0.0.1. The file of its key is in the same directory."""
     directory = Path(tempfile.mkdtemp(prefix="loopgauge-tls-"))
     made, key = directory / "server.crt", directory / "server.key"
     options = ["-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]

@@ -1,4 +1,4 @@
-"""The advice to declare a field is an accepted command and an accepted label, and moves that field."""
+"""The commands and labels that are advised for a field are accepted, and set that field."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The commands of Operate for deliveries that the spool has set aside, run as written."""
+"""The commands of docs/operations.md for deliveries that the spool has set aside work as they are written."""
 
 import os
 import shutil

@@ -11,7 +11,7 @@ SHA = "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"
 
 
 def shown(**fields: object) -> str:
-    """The parameter with which a list on GitLab shows an issue beside itself."""
+    """The parameter in the address of GitLab's list of issues that opens one issue beside the list."""
     return "show=" + base64.b64encode(json.dumps(fields).encode()).decode().replace("=", "%3D")
 
 

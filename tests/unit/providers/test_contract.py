@@ -61,8 +61,8 @@ DELIVERY_IDS: Sequence[tuple[str, Mapping[str, str], str | bytes]] = [
     ("cloudevents", {"ce-source": "/pipelines/search", "ce-id": "1"}, b"\n"),
     ("cloudevents", {}, b"\n"),
 ]
-"""Providers and headers, each with the id of a delivery with these headers, or with the bytes before the body in the
-hash that is the id."""
+"""A provider, the headers of a delivery, and the id of the delivery. If the id is a hash, the third element is instead
+the bytes that are hashed before the body."""
 
 
 def lacking(name: str) -> list[str]:
