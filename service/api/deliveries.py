@@ -93,7 +93,7 @@ _RETRY_OPENAPI: dict[str, Any] = {
 
 
 async def _read_retry_body(request: Request, bodies: BodyReader) -> RetryBody:
-    """Read the body of a request. FastAPI would read a body of any size, and before it checks the token."""
+    """Read the body of a request. FastAPI would read a body of any size, even before it checks the token."""
     refuse_encoded(request.headers.raw)
     body = await bodies.read(request.headers, request.receive)
     try:

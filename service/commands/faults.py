@@ -75,7 +75,7 @@ def check_file(file: Path | None) -> CheckedRules:
 
 
 def fail_with_faults(faults: "Sequence[Fault]") -> NoReturn:
-    """Print the faults of a rules file, and where rules files are described, and end the process."""
+    """Print the faults of a rules file and the page that describes rules files, and end the process."""
     lines = list(map(str, faults[:_MOST_SHOWN]))
     if len(faults) > _MOST_SHOWN:
         lines.append(f"and {len(faults) - _MOST_SHOWN} more faults; --json lists all")

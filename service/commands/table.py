@@ -37,7 +37,7 @@ def _columns_of(character: str) -> int:
 
 
 def _cut(text: str, most: int) -> str:
-    """The beginning of a text that takes at most this many columns."""
+    """The beginning of a text, at most `most` columns wide."""
     ends = accumulate(map(_columns_of, text))
     return text[: sum(end <= most for end in ends)]
 

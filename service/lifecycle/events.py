@@ -39,7 +39,8 @@ class Started:
         commanded: whether the event comes from a command in a comment. A command on a piece of evidence applies to the
             experiment that the evidence serves. A conclusion or reopening of evidence applies to that experiment only
             if it comes from a command.
-        across: patterns of further projects whose experiments a command applies to. The rules name these projects.
+        across: patterns of further projects, which the rules name. A command applies to the experiments of these
+            projects too.
     """
 
     subject: Ref

@@ -1,4 +1,4 @@
-"""The fields of an experiment as the API and the command line show them: who said what, and what it overrules."""
+"""The fields of an experiment as the API and the command line show them, with the statements behind them."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass

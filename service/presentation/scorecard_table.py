@@ -219,7 +219,7 @@ def _combine(missing: Sequence[_Row], minimum: int, *, all_missing: bool) -> _Ro
 
 
 def _distinct(seconds: float, threshold: float) -> str:
-    """A duration, in words that differ from those of the threshold if the duration differs."""
+    """A duration in words. If the duration differs from the threshold, its words differ from those of the threshold."""
     text = measure_duration(seconds)
     if seconds == threshold or text != measure_duration(threshold):
         return text

@@ -31,7 +31,8 @@ def _takes_all(earlier: Rule, later: Rule) -> bool:
         return False
     if any(isinstance(action, IgnoreAction) for action in earlier.actions):
         return True
-    # A rule with a condition on labels decides for each matching label, any other rule for the observation as a whole.
+    # A rule with a condition on labels decides for each matching label. Any other rule decides for the observation as a
+    # whole.
     if _tests_labels(earlier) != _tests_labels(later):
         return False
     decided = {decision_of(action) for action in earlier.actions if _always_decides(action)}
@@ -59,5 +60,8 @@ def _texts(condition: Condition) -> frozenset[str]:
 
 
 def _always_decides(action: Action) -> bool:
-    """Whether an action decides if its rule matches. A value that varies may be invalid: it then decides nothing."""
+    """Whether an action decides something whenever its rule matches.
+
+    If the value of an action varies, the value may be invalid. The action then decides nothing.
+    """
     return isinstance(action, InstantAction) or (isinstance(action, DeclareAction) and not action.value.varies)

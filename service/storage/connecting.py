@@ -92,7 +92,7 @@ class _ReadOnly(DatabaseUnavailable):
     """The host does not accept writes."""
 
 
-# After these errors, another host may serve.
+# After these errors, another host may accept the connection.
 _UNANSWERED = (OSError, asyncpg.CannotConnectNowError, _ReadOnly)
 
 

@@ -38,7 +38,7 @@ def create_cluster(cluster: Path, programs: Programs) -> None:
         return
     with tempfile.TemporaryFile() as output:
         try:
-            # The server reads its own rules of access instead of those in the cluster.
+            # `start_server` gives the server other rules of access than those that initdb writes.
             arguments = ("--auth=reject", "--encoding=utf8", "--username=postgres", "-D", str(cluster))
             programs.run("initdb", *arguments, output=output.fileno())
         except subprocess.CalledProcessError:

@@ -85,7 +85,7 @@ def find_programs() -> Programs:
         EmbeddedUnavailable: the wheel is not installed. Container images for an external database do not contain it.
         OSError, CalledProcessError: the system user cannot be created.
     """
-    # The path does not matter here: the package would use it only to start the server itself.
+    # The path does not matter: the package uses it only when the package starts the server.
     server = _package().PostgresServer(Path(), cleanup_mode=None)
     user: str | None = server.system_user
     return Programs(server.bin_path, None if user is None else pwd.getpwnam(user))

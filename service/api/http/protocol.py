@@ -22,7 +22,8 @@ HEAD_SECONDS = 15.0
 """How long the head of a request may take: the first one after the connection opened, later ones after their first
 byte."""
 REST_SECONDS = 30.0
-"""How long the client may take to send the rest of a body that nothing reads, or to read more of an answer."""
+"""How long the client may take to send the rest of a body that the application does not read, or to read more of an
+answer."""
 IDLE_SECONDS = 75.0
 """How long a connection may be idle between two requests.
 
@@ -212,7 +213,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Act on a client that let a deadline pass."""
         before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
         if 0 < self._unsent < before:
-            # The client reads a long answer.
+            # The client is still reading a long answer.
             self._connections.set_deadline(self, REST_SECONDS)
         elif self._refused or self._unsent or self.transport.is_closing():
             self.abort()

@@ -81,7 +81,7 @@ class SignInCookie:
 
 
 def _values(request: HTTPConnection, name: str) -> Iterator[str]:
-    """Every value that the request has for a cookie: another service on this host can add a second one."""
+    """All values of a cookie in a request: another service on this host can set a cookie with the same name."""
     for header in request.headers.getlist("cookie"):
         for pair in header.split(";"):
             key, _, value = pair.strip().partition("=")

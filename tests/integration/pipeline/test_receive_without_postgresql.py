@@ -181,7 +181,7 @@ async def test_a_delivery_whose_answer_was_lost_is_stored_once(
     request: pytest.FixtureRequest, line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     if request.config.getoption("--pgbouncer"):
-        pytest.skip("behind a pooler, the commit is a message of its own, which follows the lost answer")
+        pytest.skip("behind a pooler, the service sends the commit only after the answer, which is lost here")
     async with _receiving(far, spool, patience=_SOME_PATIENCE) as receiver:
         # The proxy forwards the request with the delivery's headers, so PostgreSQL stores the delivery, but the proxy
         # forwards no answer from then on.

@@ -36,7 +36,7 @@ class Attacked:
         honest: the results of the honest sender.
         attack: the results of the attacker.
         projected: how many of the honest deliveries have their experiment at the end.
-        holders: how many processes held the lease of the leader meanwhile.
+        holders: how many processes held the lease of the leader during the attack.
         reasons: why subjects are set aside at the end.
         folded: the number of events of the busy ticket that a fold still reads.
         fell: the last log line of each process that ended by itself.

@@ -50,7 +50,7 @@ def test_the_log_has_the_addresses_and_the_settings_of_their_tokens(database_url
 
 @contextmanager
 def _shown_on_a_terminal(expected: str, **settings: str) -> Iterator[str]:
-    """Run the service with its log on a terminal, and yield what the terminal shows as soon as it shows the text."""
+    """Run the service with its log on a terminal. Once the terminal shows the expected text, yield what it shows."""
     terminal, end = pty.openpty()
     with subprocess.Popen([*COMMAND, "serve", "--port", "0"], stderr=end, env=environment(**settings)) as process:
         os.close(end)

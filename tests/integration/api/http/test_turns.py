@@ -15,7 +15,7 @@ from tests.support.outage import until
 
 
 class SlowFigures:
-    """Compiles one scorecard at a time, as the figures process does, each when the test allows it."""
+    """A fake of the figures process: it compiles one scorecard at a time, and each one only once the test allows it."""
 
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
