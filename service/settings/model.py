@@ -187,7 +187,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_weak_secrets(self) -> Self:
-        """Refuse secrets that others know. On loopback they are for trials, and `check-config` warns about them."""
+        """Refuse secrets that others know. On loopback they are accepted, and `check-config` warns about them."""
         if self.listens_on_loopback:
             return self
         found = list(shared_secrets(self.sources))
