@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from service.lifecycle.characters import acts
+
 LONGEST = 100
 """The maximum number of characters in a team's name."""
 EXPECTED = (
@@ -25,9 +27,6 @@ _TILDE = "\N{FULLWIDTH TILDE}"
 _IGNORABLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
-# Control and format characters, and the separators of lines and paragraphs: they would act on the terminal of someone
-# who prints the metrics.
-_ACTING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _INVISIBLE = (
     r"\x01-\x1f\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     r"\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
@@ -65,7 +64,7 @@ def fold_team(text: str) -> str:
     if text.isascii() and text.isprintable():
         return " ".join(text.lower().split())
     spaced = " ".join(unicodedata.normalize("NFKC", text).split())
-    shown = "".join(letter for letter in spaced if unicodedata.category(letter) not in _ACTING)
+    shown = "".join(letter for letter in spaced if not acts(letter))
     return " ".join(unicodedata.normalize("NFKC", _IGNORABLE.sub("", shown).lower()).split())
 
 

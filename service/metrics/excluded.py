@@ -7,6 +7,7 @@ from datetime import timedelta
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
+from service.lifecycle.characters import spell
 from service.metrics.cohort import MeasuredExperiment
 from service.metrics.view import View
 
@@ -57,12 +58,16 @@ def excluded(view: View) -> Iterable[Metric]:
 def _reasons_with_rows(view: View) -> tuple[list[str], bool]:
     """The reasons in the rules file that exclude the most subjects in the longest window, and whether there are more.
 
-    The reasons are in alphabetical order. A reason that begins with `_` or has more than 100 characters gets no row of
-    its own.
+    The reasons are in alphabetical order. A reason that begins with `_`, has more than 100 characters or acts on a
+    terminal gets no row of its own.
     """
     longest = max(window.length for window in view.terms.windows)
     counts = {reason: count for reason, count in _count_exclusions(view, longest).items() if reason not in KNOWN}
-    names = [reason for reason in counts if not reason.startswith("_") and len(reason) <= _LONGEST_NAME]
+    names = [
+        reason
+        for reason in counts
+        if not reason.startswith("_") and len(reason) <= _LONGEST_NAME and spell(reason) == reason
+    ]
     most_frequent = sorted(names, key=lambda reason: (-counts[reason], reason))[:_MOST_NAMES]
     return sorted(most_frequent), len(most_frequent) < len(counts)
 

@@ -8,6 +8,7 @@ from heapq import nsmallest
 from prometheus_client import Metric
 from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily
 
+from service.lifecycle.characters import spell
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import State
@@ -164,7 +165,7 @@ def _add_time_since(
     instant: datetime, family: GaugeMetricFamily, team: str, experiment: Experiment, view: View
 ) -> None:
     since = view.now - instant
-    family.add_metric([team, experiment.root, _safe_address(experiment.url)], since.total_seconds())
+    family.add_metric([team, spell(experiment.root), _safe_address(experiment.url)], since.total_seconds())
 
 
 def _idle_since(experiment: Experiment) -> tuple[datetime, Ref]:
@@ -179,4 +180,4 @@ def _due(experiment: Experiment, terms: Terms) -> tuple[datetime, Ref]:
 
 def _safe_address(url: str) -> str:
     """The address if a dashboard may link to it, else an empty text. A `javascript:` address would run a script."""
-    return url if _WEB_ADDRESS.fullmatch(url) else ""
+    return url if _WEB_ADDRESS.fullmatch(url) and spell(url) == url else ""

@@ -13,6 +13,8 @@ from service.settings.model import Settings
 _NAME = "read-token"
 _BYTES = 32
 _OTHERS = 0o077
+# A longer token would not fit into the head of a request.
+_LONGEST = 32_768
 _INSTEAD = "set LOOPGAUGE_API_TOKENS__READ instead"
 
 
@@ -68,21 +70,23 @@ def _read(file: Path) -> str | None:
         return None
     except OSError as error:
         raise ReadTokenUnavailable(f"cannot read {file}: {error.strerror}; {_INSTEAD}") from error
-    with os.fdopen(descriptor, encoding="utf-8") as opened:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-            raise ReadTokenUnavailable(f"{file} is not a file of this user; delete it, or {_INSTEAD}")
-        if status.st_mode & _OTHERS:
-            raise ReadTokenUnavailable(
-                f"other users can open {file}; delete it, so that the next start makes a new one"
-            )
-        try:
-            token = opened.read().strip()
-        except UnicodeDecodeError:
-            token = ""
+    try:
+        _check_owner(file, os.fstat(descriptor))
+        token = os.read(descriptor, _LONGEST).decode().strip()
+    except UnicodeDecodeError:
+        token = ""
+    finally:
+        os.close(descriptor)
     if not token.isascii() or not token.isprintable() or not token:
         raise ReadTokenUnavailable(f"{file} has no token; delete it, so that the next start makes a new one")
     return token
+
+
+def _check_owner(file: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+        raise ReadTokenUnavailable(f"{file} is not a file of this user; delete it, or {_INSTEAD}")
+    if status.st_mode & _OTHERS:
+        raise ReadTokenUnavailable(f"other users can open {file}; delete it, so that the next start makes a new one")
 
 
 def _make(file: Path) -> bool:

@@ -1,6 +1,8 @@
 """The read token in the data directory belongs to one user, and stays the same from one start to the next."""
 
+import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,16 @@ def test_a_link_to_a_file_is_refused(tmp_path: Path) -> None:
     read_token_file(settings).symlink_to(chosen)
     with pytest.raises(ReadTokenUnavailable, match=r"cannot read .*read-token"):
         provide_read_token(settings)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["directory", "pipe"])
+def test_a_directory_or_a_pipe_in_place_of_the_file_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    settings = _settings(tmp_path)
+    (tmp_path / "data").mkdir()
+    make(read_token_file(settings))
+    for use in (provide_read_token, find_read_token):
+        with pytest.raises(ReadTokenUnavailable, match=r"read-token is not a file of this user; delete it"):
+            use(settings)
 
 
 @pytest.mark.parametrize("content", [b"", b"  \n", b"two\nlines", b"\xff\xfe", "schlüssel".encode()])

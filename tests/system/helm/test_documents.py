@@ -1,5 +1,6 @@
 """The README, the versions and the notes of the chart are right, and an older Kubernetes is refused."""
 
+import base64
 import tomllib
 
 import yaml
@@ -26,6 +27,13 @@ def test_the_chart_and_the_service_have_the_same_version() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
     assert chart["appVersion"] == chart["version"] == project["project"]["version"]
+
+
+def test_the_icon_of_the_chart_is_an_image_in_the_chart_itself() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    kind, _, encoded = chart["icon"].partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    assert base64.b64decode(encoded, validate=True).startswith(b"<svg ")
 
 
 def _notes(*settings: str) -> str:

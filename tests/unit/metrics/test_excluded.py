@@ -93,9 +93,9 @@ def test_the_twenty_most_frequent_reasons_of_a_rules_file_have_rows_and_the_othe
     }
 
 
-def test_a_reason_that_is_a_reserved_name_or_too_long_is_combined_with_others() -> None:
-    several = [Exclusion(reason, at(15)) for reason in ("_other", "_mine", "x" * 101)]
-    assert not_zero(counts(*several)) == {("_other", "7d"): 3}
+def test_a_reason_that_is_a_reserved_name_or_too_long_or_acts_on_a_terminal_is_combined_with_others() -> None:
+    several = [Exclusion(reason, at(15)) for reason in ("_other", "_mine", "x" * 101, "\x1b[31m", "a\u202eb")]
+    assert not_zero(counts(*several)) == {("_other", "7d"): 5}
 
 
 def test_a_reason_of_a_rules_file_may_be_one_of_the_known_reasons() -> None:

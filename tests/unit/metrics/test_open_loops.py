@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from service.lifecycle.experiment import Experiment
+from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
 from service.metrics.open_loops import (
     experiment_age_seconds,
@@ -282,11 +283,24 @@ def test_the_root_reference_breaks_ties_between_experiments_with_different_thres
         (" https://example.com/1", ""),
         ("//example.com/1", ""),
         ("https:example.com", ""),
+        ("https://example.com/\u202egpj", ""),
+        ("https://example.com/\x9b31m", ""),
         ("", ""),
     ],
 )
 def test_an_address_that_is_not_a_web_address_or_contains_a_password_is_omitted(url: str, exported: str) -> None:
     assert overdue_ages(open_for(15, url=url)) == {("search", "github:acme/app#45", exported): 15 * DAY}
+
+
+def test_the_name_of_an_experiment_does_not_act_on_the_terminal_that_prints_the_metrics() -> None:
+    written = [replace(open_for(15), root=Ref(f"branch:acme/app@exp/{letter}x")) for letter in "\u202e\u202d\x9b\xe9"]
+    named = [experiment for _, experiment, _ in overdue_ages(*written)]
+    assert sorted(named) == [
+        "branch:acme/app@exp/\\u009bx",
+        "branch:acme/app@exp/\\u202dx",
+        "branch:acme/app@exp/\\u202ex",
+        "branch:acme/app@exp/\xe9x",
+    ]
 
 
 def test_in_the_combined_row_of_other_teams_an_overdue_experiment_keeps_the_threshold_of_its_own_team() -> None:
