@@ -99,7 +99,7 @@ async def _read_retry_body(request: Request, bodies: BodyReader) -> RetryBody:
     try:
         return RetryBody.model_validate_json(body)
     except ValidationError as error:
-        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        errors = error.errors(include_url=False, include_input=False)
         raise RequestValidationError([{**invalid, "loc": ("body", *invalid["loc"])} for invalid in errors]) from error
     finally:
         bodies.release(body)

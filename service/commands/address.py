@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import click
 from click.core import ParameterSource
 
-from service.commands.running import fail, require_rules, require_settings, run
+from service.commands.running import fail, require_known_variables, require_rules, require_settings, run
 
 if TYPE_CHECKING:
     from service.commands.client import Client
@@ -77,6 +77,7 @@ def run_with_client(address: Address, work: "Callable[[Client], Awaitable[None]]
         settings = require_settings()
         opened = open_local(settings, require_rules(settings))
     else:
+        require_known_variables()
         opened = open_remote(address.url, address.token or _local_token(address.url))
 
     async def work_with_client() -> None:
@@ -112,7 +113,9 @@ def _check_url(_context: click.Context, _option: click.Parameter, given: str | N
         named = None
     if not named or not written.isprintable() or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
         hint = f"; did you mean http://{written}?" if _HOST_AND_PORT.fullmatch(written) else ""
-        raise click.BadParameter(f"expected an address such as https://loopgauge.example.com{hint}")
+        # Text before @ may be a password, and a query may contain a token.
+        got = f", got {written!r}" if not {*"@?#"} & {*written} else ""
+        raise click.BadParameter(f"expected an address such as https://loopgauge.example.com{got}{hint}")
     if parts.username or parts.password:
         # Errors show the address.
         raise click.BadParameter("expected an address without a user and a password; give a token with --token")

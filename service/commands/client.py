@@ -114,9 +114,10 @@ class Client:
             return model.model_validate_json(document)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            field = ".".join(map(str, first["loc"]))
+            field = ".".join(map(str, first["loc"])) or "the document"
+            problem = f"{field} {'is missing' if first['type'] == 'missing' else 'has another form'}"
             raise CommandFailed(
-                f"{self._url} answers in a form that this command does not know ({field}: {first['msg']}): "
+                f"{self._url} answers in a form that this command does not know ({problem}): "
                 "use the version of the service, or print the document with --json"
             ) from None
 
@@ -250,10 +251,8 @@ def indented(document: bytes) -> str:
     """
     try:
         return _escaped(msgspec.json.format(document, indent=2).decode())
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise CommandFailed(
-            f"the answer is not the JSON of loopgauge: {error}; check --url or {URL_VARIABLE}"
-        ) from None
+    except (msgspec.DecodeError, RecursionError):
+        raise CommandFailed(f"the answer is not JSON, or only a part of it; check --url or {URL_VARIABLE}") from None
 
 
 def _escaped(document: str) -> str:

@@ -20,10 +20,27 @@ class CommandFailed(Exception):
 
 
 def require_settings(**given: Any) -> "Settings":
-    from service.settings import InvalidSetting, read_settings
+    from service.settings import read_settings
+
+    with _report_settings():
+        return read_settings(**given)
+
+
+def require_known_variables() -> None:
+    """End the process if a variable with the prefix is misspelt. A command that needs no settings calls this."""
+    from service.settings import refuse_misspelt
+
+    with _report_settings():
+        refuse_misspelt()
+
+
+@contextmanager
+def _report_settings() -> Iterator[None]:
+    """End the process with the faults if settings are invalid."""
+    from service.settings import InvalidSetting
 
     try:
-        return read_settings(**given)
+        yield
     except InvalidSetting as error:
         from service.commands.faults import fail_with_setting_faults
 
@@ -114,9 +131,10 @@ def print_progress(label: str) -> Iterator[Callable[[int, int], None]]:
     yield progress
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str, status: int = 1) -> NoReturn:
+    """End the process with a message and an exit status: 1 for a failure, 2 for wrong usage."""
     from service.commands.faults import wrap
 
     for line in f"loopgauge: {message}".split("\n"):
         click.echo(wrap(line), err=True)
-    sys.exit(1)
+    sys.exit(status)

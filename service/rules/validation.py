@@ -200,5 +200,7 @@ def _in_words(error: ErrorDetails) -> str:
             return str(expect("no value", found, f"write {error['loc'][-1]} alone"))
         case "literal_error" | "enum":
             return str(expect_one_of(re.findall("'(.*?)'", error["ctx"]["expected"]), found))
-        case _:
+        case "value_error":
             return error["msg"].removeprefix("Value error, ")
+        case _:
+            return str(expect("a value of another kind", found))

@@ -14,7 +14,7 @@ from service.settings.model import (
 )
 from service.settings.names import find_unknown
 from service.settings.read_token import ReadTokenUnavailable, find_read_token, provide_read_token, read_token_file
-from service.settings.reading import Inspection, inspect_settings, read_settings
+from service.settings.reading import Inspection, inspect_settings, read_settings, refuse_misspelt
 from service.settings.rules_files import (
     count_rules,
     load_rules,
@@ -56,6 +56,7 @@ __all__ = [
     "read_settings",
     "read_token_file",
     "shared_secrets",
+    "refuse_misspelt",
     "show_settings",
     "show_thresholds",
     "thresholds_in_force",

@@ -49,8 +49,8 @@ def _is_known(name: str) -> bool:
 
 
 def _variables() -> list[str]:
-    """All settings without their prefix. The list has the variables of sources that are named after a provider."""
+    """All variables without their prefix. The list has the variables of sources that are named after a provider."""
     flat = [name for name in Settings.model_fields if name not in ("sources", "api_tokens")]
     tokens = [f"api_tokens{NESTING}{name}" for name in ApiTokens.model_fields]
     sources = [f"sources{NESTING}{name}{NESTING}{field}" for name in PROVIDERS for field in SourceSettings.model_fields]
-    return [name.upper() for name in [*flat, *tokens, *sources, "secrets_dir"]]
+    return [name.upper() for name in [*flat, *tokens, *sources, "secrets_dir", *OF_COMMANDS]]

@@ -1,6 +1,6 @@
 """Read the settings of this process from all origins, with every fault at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,7 @@ def read_settings(**given: Any) -> Settings:
 def inspect_settings(**given: Any) -> Inspection:
     """Read the settings of this process, with their origins and all faults."""
     origins, faults = read_origins(given)
-    for origin in origins:
-        faults += [replace(fault, origin=origin.name) for fault in find_unknown(origin.variables)]
+    faults += _find_misspelt(origins)
     values: dict[str, Any] = {}
     for origin in reversed(origins):
         values = _merge(values, origin.values)
@@ -62,6 +61,22 @@ def inspect_settings(**given: Any) -> Inspection:
             path = details["loc"]
             faults.append(SettingFault(variable_of(path), explain(details, known), find_origin(path, origins)))
     return Inspection(None if faults else settings, origins, list(dict.fromkeys(faults)))
+
+
+def refuse_misspelt() -> None:
+    """Refuse misspelt variables of a command that needs no settings, because a remote service has its own.
+
+    Raises:
+        InvalidSetting: a variable with the prefix is unknown.
+    """
+    origins, _ = read_origins({})
+    if faults := list(_find_misspelt(origins)):
+        raise InvalidSetting(faults)
+
+
+def _find_misspelt(origins: Sequence[Origin]) -> Iterator[SettingFault]:
+    for origin in origins:
+        yield from (replace(fault, origin=origin.name) for fault in find_unknown(origin.variables))
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

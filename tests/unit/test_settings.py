@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from pydantic_core.core_schema import ErrorType
 
 from service.app import configured_sources, metric_terms
 from service.deliveries.delivery import source_name
@@ -18,6 +20,7 @@ from service.settings import (
     packaged_rules,
     read_settings,
 )
+from service.settings.faults import explain
 from tests.support.paths import REPOSITORY
 
 
@@ -246,6 +249,15 @@ def test_a_secret_a_token_or_an_account_is_not_shown(monkeypatch: pytest.MonkeyP
     with pytest.raises(InvalidSetting) as wrong:
         _read(monkeypatch, **{name: value})
     assert "hush" not in str(wrong.value).replace("hushed", "")
+
+
+@pytest.mark.parametrize("kind", get_args(ErrorType))
+@pytest.mark.parametrize("path", [("port",), ("metrics_token",)])
+def test_no_fault_has_the_words_of_pydantic(kind: Any, path: tuple[str, ...]) -> None:
+    context = {"expected": "'a' or 'b'", "ge": 1, "le": 2}
+    message = explain({"type": kind, "loc": path, "msg": "Input should be pydantic", "input": "x", "ctx": context})
+    assert "pydantic" not in message or kind == "value_error"
+    assert message
 
 
 def test_an_invalid_setting_is_reported_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,7 +138,12 @@ def test_a_token_is_read_from_a_file(service: Service, tmp_path: Path) -> None:
     ("options", "error"),
     [
         (["--token", "s3cret"], "--token requires --url or LOOPGAUGE_URL"),
-        (["--url", "loopgauge.example.com"], "expected an address such as https://loopgauge.example.com"),
+        (
+            ["--url", "acme.example"],
+            "expected an address such as https://loopgauge.example.com, got 'acme.example'",
+        ),
+        (["--url", "ftp://me:s3cret@acme.example"], "expected an address such as https://loopgauge.example.com"),
+        (["--url", "https://acme.example/?token=s3cret"], "expected an address such as https://loopgauge.example.com"),
         (["--url", "127.0.0.1:9303"], "did you mean http://127.0.0.1:9303?"),
         (["--url", "https://loopgauge.example.com/a\nb"], "expected an address such as https://loopgauge.example.com"),
         (["--url", "https://me:s3cret@loopgauge.example.com"], "expected an address without a user and a password"),
@@ -150,6 +155,21 @@ def test_wrong_addresses_are_refused_without_showing_a_secret(options: list[str]
     assert (ended.returncode, ended.stdout) == (2, "")
     assert error in ended.stderr
     assert "s3cret" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("TOKN", "TOKEN"), ("ULR", "URL"), ("RAW_RETENTON", "RAW_RETENTION")],
+)
+def test_a_misspelt_variable_is_refused_also_for_a_remote_service(service: Service, name: str, meant: str) -> None:
+    ended = invoke("sources", "--url", service.url, "--token", "r3ad-t0ken", **{name: "s3cret"})
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"loopgauge: LOOPGAUGE_{name} is not a setting; did you mean LOOPGAUGE_{meant}?\n"
+
+
+def test_a_wrong_value_of_a_setting_does_not_keep_a_command_from_a_remote_service(service: Service) -> None:
+    ended = invoke("sources", "--url", service.url, "--token", "r3ad-t0ken", PORT="http")
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_an_address_with_a_path_or_the_wrong_scheme_is_refused_with_the_remedy(service: Service) -> None:
@@ -338,8 +358,8 @@ def _after(seconds: int, answer: tuple[int, Mapping[str, str], bytes]) -> tuple[
         (
             (200, {"content-type": "application/json"}, b'{"deliveries": [{"id": 1}], "next": null}'),
             (
-                "{url} answers in a form that this command does not know (id: UUID input should be a string, bytes or "
-                "UUID object): use the version of the service, or print the document with --json"
+                "{url} answers in a form that this command does not know (id has another form): "
+                "use the version of the service, or print the document with --json"
             ),
         ),
         (
@@ -385,7 +405,8 @@ def test_an_answer_that_is_not_json_is_reported_without_a_traceback(document: by
     with _answering(200, {"content-type": "application/json"}, document) as (url, _):
         ended = _remotely(url, "sources", "--json")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert re.fullmatch(r"loopgauge: the answer is not the JSON of loopgauge: .*; check --url .*\n", ended.stderr)
+    message = "loopgauge: the answer is not JSON, or only a part of it; check --url or LOOPGAUGE_URL\n"
+    assert ended.stderr == message
 
 
 def test_no_text_of_an_answer_controls_the_terminal() -> None:

@@ -1,5 +1,6 @@
 """Every command has help, and wrong usage has a clear error."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 import click
@@ -71,6 +72,31 @@ def test_each_command_that_prints_a_result_can_print_it_as_json() -> None:
         for words, command in _commands()
         if not isinstance(command, click.Group) and "as_json" not in {option.name for option in command.params}
     } == _WITHOUT_JSON
+
+
+def _with_a_blank(words: list[str], command: click.Command) -> Iterator[tuple[list[str], str]]:
+    """Yield the arguments of a command with one blank value, and the name of this value."""
+    needed = [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
+    for place, argument in enumerate(needed):
+        values = [" " if other == place else "x" for other in range(len(needed))]
+        yield [*words, *values], argument.make_metavar(click.Context(command)).strip("[].")
+    for option in command.params:
+        if isinstance(option, click.Option) and not option.is_flag:
+            yield [*words, *("x" for _ in needed), option.opts[0], ""], option.opts[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "command"), [each for each in _commands() if not isinstance(each[1], click.Group)], ids=str
+)
+def test_an_empty_argument_is_refused_in_one_line_with_the_remedy(words: list[str], command: click.Command) -> None:
+    for arguments, name in _with_a_blank(words, command):
+        ended = invoke(*arguments, DATABASE_URL=UNREACHABLE)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert re.fullmatch(rf"loopgauge: {re.escape(name)} is empty; give .+\n", ended.stderr), arguments
+
+
+def test_help_is_printed_beside_an_empty_argument() -> None:
+    assert invoke("explain", "", "-h").stdout == invoke("explain", "-h").stdout
 
 
 def test_a_misspelt_command_is_refused_and_the_error_suggests_the_nearest_command() -> None:
