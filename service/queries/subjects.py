@@ -141,20 +141,29 @@ async def _describe_absence(connection: Connection, reading: Reading) -> str:
 
 
 async def advise(connection: Connection, absence: str, readings: Sequence[Ref]) -> str:
-    """Add advice on what to try next.
+    """Add advice on what to try next: a similar reference in the same project or else in a project with a similar name.
 
     Args:
         absence: the statement that nothing is stored about the readings.
         readings: the references that the name may mean.
     """
-    for reading in readings:
-        if similar := await _find_similar(connection, reading):
-            return f"{absence}; did you mean {similar}? {_ADVICE[0].upper()}{_ADVICE[1:]}"
+    for find in (_find_in_project, _find_in_similar_project):
+        for reading in readings:
+            if similar := await find(connection, reading):
+                return f"{absence}; did you mean {similar}? {_ADVICE[0].upper()}{_ADVICE[1:]}"
     return f"{absence}: {_ADVICE}"
 
 
-async def _find_similar(connection: Connection, subject: Ref) -> Ref | None:
-    """Find a stored subject with a similar name, but the same number."""
+async def _find_in_project(connection: Connection, subject: Ref) -> Ref | None:
+    """Find an experiment in the same project, with a similar number."""
+    name, rest = split_project(subject)
+    roots = [split_project(root) for root in await subjects.roots_around(connection, subject)]
+    similar = suggest(rest, {other for project, other in roots if project == name and other != rest})
+    return Ref(name + similar) if similar else None
+
+
+async def _find_in_similar_project(connection: Connection, subject: Ref) -> Ref | None:
+    """Find a stored subject in a project with a similar name, with the same number."""
     name, rest = split_project(subject)
     roots = await subjects.roots_around(connection, subject)
     similar = suggest(name, {split_project(root)[0] for root in roots} - {name})

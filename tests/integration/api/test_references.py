@@ -217,6 +217,31 @@ async def test_a_text_about_which_nothing_is_stored_is_answered_with_its_meaning
     assert "'0a1b2c3' means commit:0a1b2c3, and nothing is stored about it" in commit
 
 
+@pytest.mark.oldest_postgresql_too
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [
+        # The same project is preferred, whatever other projects have.
+        ("github:acme/app#46", "github:acme/app#45"),
+        ("acme/app#46", "github:acme/app#45"),
+        ("https://github.com/acme/app/issues/46", "github:acme/app#45"),
+        ("jira:ML-21", "jira:ML-12"),
+        # A project without a similar number, or without experiments
+        ("github:acme/app#7", "github:acme/apps#7"),
+        ("github:acme/appz#45", "github:acme/app#45"),
+    ],
+)
+async def test_the_nearest_reference_is_in_the_same_project_if_possible(
+    database: Database, named: str, meant: str
+) -> None:
+    others = ("github:acme/apps#46", "github:acme/apps#7", "gitlab:acme/app2#46", "jira:MLX-21")
+    stored = ("github:acme/app#45", "jira:ML-12", *others)
+    await store_experiments(database, *(experiment(root, idea_at=at(2), url="") for root in stored))
+    async with api(database, now=NOW) as client:
+        answer = await explained(client, named)
+    assert f"did you mean {meant}?" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("named", ["number one", "#45", "nonsense", "https", "acme/app"])
 async def test_a_text_that_has_no_accepted_form_is_refused_with_the_forms(database: Database, named: str) -> None:
     async with api(database, now=NOW) as client:
