@@ -15,7 +15,7 @@ from service.storage.database import Database
 from service.storage.inbox import DeliveryVerdict
 from tests.support.builders import Issue, at, github, renamed
 from tests.support.commands import in_database, invoke
-from tests.support.road import deliver, settle, store_deliveries
+from tests.support.road import api, deliver, settle, store_deliveries
 from tests.support.serving import opened
 
 _UNKNOWN = "00000000-0000-0000-0000-000000000001"
@@ -77,6 +77,22 @@ def test_all_deliveries_are_listed_page_by_page(database_url: str) -> None:
     assert list_ids("--all", "--since", "2026-03-03T05:00:00") == ids[:2]
     assert list_ids("--all", "--since", "2026-03-03T06:02:00+01:00") == []
     assert list_ids("--source", "jira") == []
+
+
+def test_the_json_is_one_array_of_the_documents_of_all_pages_of_the_api(database_url: str) -> None:
+    ids = _store_numbered(database_url, 3)
+
+    async def read_over_http(database: Database) -> object:
+        async with api(database, now=at(4)) as client:
+            first = (await client.get("/deliveries", params={"limit": 2})).json()
+            second = (await client.get("/deliveries", params={"limit": 2, "cursor": first["next"]})).json()
+        return [*first["deliveries"], *second["deliveries"]]
+
+    printed = json.loads(invoke("deliveries", "list", "--json", DATABASE_URL=database_url).stdout)
+    assert [delivery["id"] for delivery in printed] == ids
+    assert printed == in_database(database_url, read_over_http)
+    none = invoke("deliveries", "list", "--verdict", "failed", "--json", DATABASE_URL=database_url)
+    assert none.stdout == "[]\n"
 
 
 def test_the_reason_is_shown_in_place_of_a_deleted_body(database_url: str) -> None:
