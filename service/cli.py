@@ -61,7 +61,7 @@ class Commands(HelpGroup):
         if cmd_name in _SECTIONS[_BY_HAND]:
             from service.commands.acts import act_command
 
-            return act_command(cmd_name)
+            return act_command(cmd_name, _SECTIONS[_BY_HAND][cmd_name])
         name = cmd_name.replace("-", "_")
         command = getattr(import_module(f"service.commands.{name}"), name)
         return command if isinstance(command, click.Command) else None

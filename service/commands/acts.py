@@ -17,29 +17,32 @@ if TYPE_CHECKING:
 _LEARNING = "learning_url"
 
 
-def act_command(verb: str) -> click.Command:
-    """The command that records the act with this verb. Its arguments are those of the comment command."""
+def act_command(verb: str, line: str) -> click.Command:
+    """The command that records the act with this verb. Its arguments are those of the comment command.
+
+    Args:
+        line: what the command does, in one line.
+    """
     name = COMMANDS[verb]
     act = ACTS[name]
     record = partial(_record, name)
     record.__name__ = verb  # type: ignore[attr-defined]  # click reads the name of the function
-    command = click.command(verb, help=_help(name))(AS_JSON(takes_address(record)))
+    command = click.command(verb, help=f"{line}\n\n{_HELP}")(takes_address(AS_JSON(record)))
     values = [_argument(argument) for argument in act.arguments]
     options = [_AT] if any(argument.name == _LEARNING for argument in act.arguments) else [_LEARNING_URL, _AT]
-    command.params[:0] = [click.Argument(["reference"]), *values, *options]
+    command.params[:0] = [click.Argument(["reference"], help=_REFERENCE), *values, *options]
     return command
 
 
-_AT = click.Option(["--at"], type=TIME, help="When it happened, UTC; default: now.")
+_AT = click.Option(["--at"], type=TIME, help="When it happened, UTC, such as 2026-01-31 14:00 or 2d; default: now.")
 _LEARNING_URL = click.Option(["--learning-url"], metavar="URL", help="The page that says what was learnt.")
 
 
-def _help(name: ActName) -> str:
-    return (
-        f"Record by hand: {ACTS[name].meaning}.\n\n"
-        "REFERENCE is the id of an experiment, or any of its references. A worker processes the event moments later; "
-        "a later event can correct it."
-    )
+_REFERENCE = "the address in your browser, a short form such as acme/app#45 or ML-12, a reference, or an id"
+_HELP = (
+    "The command records an event of the experiment by hand. A worker processes the event moments later; "
+    "`loopgauge explain REFERENCE` then shows it. A later event can correct it."
+)
 
 
 def _argument(argument: Argument) -> click.Argument:

@@ -10,7 +10,7 @@ import click
 
 from service.commands.address import Address, run_with_client, takes_address
 from service.commands.help_group import HelpGroup
-from service.commands.options import AS_JSON, TIME, OneOf, in_utc
+from service.commands.options import AS_JSON, TIME, DeliveryId, OneOf, Whole, in_utc
 
 if TYPE_CHECKING:
     from service.commands.client import Client
@@ -28,15 +28,17 @@ def deliveries() -> None:
 
 
 @deliveries.command("list")
-@click.option("--source", help="Only deliveries from this source.")
+@click.option("--source", metavar="SOURCE", help="Only deliveries from this source.")
 @click.option(
     "--verdict",
     type=OneOf(["pending", "counted", "ignored", "failed"]),
     help="Only deliveries with this status.",
 )
-@click.option("--since", type=TIME, help="Only deliveries received at or after this time, UTC.")
+@click.option(
+    "--since", type=TIME, help="Only deliveries received at or after this time, UTC, such as 2026-01-31 or 2d."
+)
 @click.option("--ref", metavar="REFERENCE", help="Only deliveries about this subject.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The maximum number to list.")
+@click.option("--limit", type=Whole(1), default=20, show_default=True, help="The maximum number to list.")
 @click.option("--all", "list_all", is_flag=True, help="List all deliveries; ignore --limit.")
 @takes_address
 @AS_JSON
@@ -127,12 +129,16 @@ _NOT_BY_REFERENCE = (
 
 
 @deliveries.command("show")
-@click.argument("delivery", type=click.UUID)
+@click.argument("delivery", type=DeliveryId())
 @click.option("--body", "only_body", is_flag=True, help="Print only the body, as the source sent it.")
 @takes_address
 @AS_JSON
 def show_delivery(delivery: UUID, only_body: bool, address: Address, as_json: bool) -> None:
-    """Show a delivery with its headers and body."""
+    """Show a delivery with its headers and body.
+
+    DELIVERY is the id of a delivery, as `loopgauge deliveries list` shows it. A remote service shows headers and body
+    with the admin token only.
+    """
     if only_body and as_json:
         raise click.UsageError("give either --body or --json")
     run_with_client(address, lambda client: _show_delivery(client, delivery, only_body=only_body, as_json=as_json))
@@ -197,17 +203,20 @@ def _shown(value: object) -> str:
     return "\n".join(lines if terminal_width() is None else map(printable, lines))
 
 
-@deliveries.command("retry")
-@click.argument("ids", metavar="[ID]...", nargs=-1, type=click.UUID)
+@deliveries.command("retry", short_help="Retry failed deliveries.")
+@click.argument("ids", metavar="[ID]...", nargs=-1, type=DeliveryId())
 @click.option("--failed", is_flag=True, help="Retry all failed deliveries; give no IDs.")
-@click.option("--source", help="With --failed: only deliveries from this source.")
+@click.option("--source", metavar="SOURCE", help="With --failed: only deliveries from this source.")
 @click.option("--since", type=TIME, help="With --failed: only deliveries received at or after this time, UTC.")
 @takes_address
 @AS_JSON
 def retry_deliveries(
     ids: tuple[UUID, ...], failed: bool, source: str | None, since: datetime | None, address: Address, as_json: bool
 ) -> None:
-    """Retry failed deliveries: a worker processes them again, under the current rules."""
+    """Retry failed deliveries: a worker processes them again, under the current rules.
+
+    Give the ids of deliveries, as `loopgauge deliveries list` shows them, or --failed.
+    """
     if bool(ids) == failed:
         raise click.UsageError("give either the ids of deliveries or --failed")
     if (source or since) and not failed:

@@ -10,16 +10,20 @@ from pathlib import Path
 
 import click
 
+from service.commands.options import Whole
 from service.commands.running import fail, listen, print_progress, refusal_reason, require_rules, run, show_progress
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The port to listen on.")
-@click.option("--weeks", type=click.IntRange(1, 104), default=26, show_default=True, help="Weeks of history to post.")
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same history.")
+@click.option("--port", type=Whole(0, 65535), default=8080, show_default=True, help="The port to listen on.")
+@click.option("--weeks", type=Whole(1, 104), default=26, show_default=True, help="Weeks of history to post.")
+@click.option(
+    "--seed", type=int, metavar="NUMBER", default=1, show_default=True, help="The same seed gives the same history."
+)
 @click.option(
     "--pace",
     type=click.FloatRange(0, 100),
+    metavar="HOURS",
     default=1.0,
     show_default=True,
     help="Simulated hours per second once the demo is live; 0 posts only the history.",
@@ -38,7 +42,7 @@ from service.commands.running import fail, listen, print_progress, refusal_reaso
 )
 @click.option(
     "--prometheus-port",
-    type=click.IntRange(1, 65535),
+    type=Whole(1, 65535),
     help="The port of this Prometheus; default: 9090, or a free port if 9090 is taken.",
 )
 def demo(

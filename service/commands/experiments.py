@@ -8,7 +8,7 @@ import click
 
 from service.commands.address import Address, run_with_client, takes_address
 from service.commands.help_group import HelpGroup
-from service.commands.options import AS_JSON, TIME, OneOf, in_utc
+from service.commands.options import AS_JSON, TIME, OneOf, Whole, in_utc
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def experiments() -> None:
     metavar="REFERENCE",
     help="Only the experiment that this means, or for which it is evidence: an address, a reference or an id.",
 )
-@click.option("--team", help="Only experiments of this team; _none for experiments without a team.")
+@click.option("--team", metavar="TEAM", help="Only experiments of this team; _none for experiments without a team.")
 @click.option(
     "--state",
     type=OneOf(["open", *State]),
@@ -53,18 +53,20 @@ def experiments() -> None:
     default=None,
     help="Only open experiments without activity for LOOPGAUGE_FORGOTTEN_AFTER, or only all others.",
 )
-@click.option("--since", type=TIME, help="Only experiments proposed at or after this time, UTC.")
+@click.option(
+    "--since", type=TIME, help="Only experiments proposed at or after this time, UTC, such as 2026-01-31 or 2d."
+)
 @click.option("--until", type=TIME, help="Only experiments proposed before this time, UTC.")
 @click.option(
     "--sort",
     type=OneOf(_SORTS),
-    metavar="TIME",
+    metavar="FIELD",
     default="-idea_at",
     show_default=True,
     help="idea_at, concluded_at or last_activity_at; a leading minus lists the latest first. concluded_at lists "
     "concluded experiments only.",
 )
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The maximum number to list.")
+@click.option("--limit", type=Whole(1), default=20, show_default=True, help="The maximum number to list.")
 @click.option("--all", "list_all", is_flag=True, help="List all experiments; ignore --limit.")
 @takes_address
 @AS_JSON

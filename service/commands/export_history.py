@@ -52,7 +52,12 @@ _LABEL = re.compile(r"(?P<name>(?!__)[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.
     help="The last time to export, UTC, such as the time of the first scrape; default and maximum: three hours ago.",
 )
 @click.option(
-    "--step", callback=_duration, default="1d", show_default=True, help="The interval between exported times."
+    "--step",
+    metavar="LENGTH",
+    callback=_duration,
+    default="1d",
+    show_default=True,
+    help="The interval between exported times.",
 )
 @click.option(
     "--label",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import click
 
@@ -54,6 +55,39 @@ def in_utc(written: datetime | None) -> datetime | None:
     if written is None:
         return None
     return written.replace(tzinfo=UTC) if written.tzinfo is None else written.astimezone(UTC)
+
+
+class Whole(click.IntRange):
+    """A whole number. The help and the errors name the allowed numbers in words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return int(super().convert(value, param, ctx))
+        except click.BadParameter:
+            of = "of " if self.max is None else ""
+            self.fail(f"expected a whole number {of}{self._describe_range()}, got {value!r}", param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        del param, ctx
+        return "NUMBER"
+
+    def _describe_range(self) -> str:
+        # Click calls this method for the help of an option.
+        return f"{self.min} or more" if self.max is None else f"from {self.min} to {self.max}"
+
+
+class DeliveryId(click.ParamType[UUID]):
+    """The id of a delivery."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> UUID:
+        try:
+            return value if isinstance(value, UUID) else UUID(value)
+        except ValueError:
+            self.fail(
+                f"expected the id of a delivery, as `loopgauge deliveries list` shows it, got {value!r}", param, ctx
+            )
 
 
 class OneOf(click.Choice[str]):

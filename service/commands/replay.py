@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--since", type=TIME, help="Only deliveries received at or after this time, UTC.")
+@click.option(
+    "--since", type=TIME, help="Only deliveries received at or after this time, UTC, such as 2026-01-31 or 2d."
+)
 @click.option("--dry-run", is_flag=True, help="Change nothing; print what would change.")
 @AS_JSON
 def replay(since: datetime | None, dry_run: bool, as_json: bool) -> None:

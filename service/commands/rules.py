@@ -25,7 +25,7 @@ def rules() -> None:
     """Check and try rules. Rules decide which events a delivery produces."""
 
 
-@rules.command("check")
+@rules.command("check", short_help="Validate a rules file, and print every fault.")
 @click.argument("file", type=click.Path(path_type=Path))
 @AS_JSON
 def check_rules(file: Path, as_json: bool) -> None:
@@ -51,10 +51,14 @@ def check_rules(file: Path, as_json: bool) -> None:
         click.echo(wrap(f"warning: {warning}"), err=True)
 
 
-@rules.command("try")
-@click.option("--source", required=True, help="The name of a source or of a provider.")
-@click.option("--header", "header_lines", multiple=True, metavar="'K: V'", help="A header of the delivery; repeatable.")
-@click.option("--rules", "file", type=click.Path(path_type=Path), help="A rules file; default: LOOPGAUGE_RULES.")
+@rules.command("try", short_help="Print what a delivery would produce, and why.")
+@click.option("--source", required=True, metavar="SOURCE", help="The name of a source or of a provider.")
+@click.option(
+    "--header", "header_lines", multiple=True, metavar="'NAME: VALUE'", help="A header of the delivery; repeatable."
+)
+@click.option(
+    "--rules", "file", metavar="FILE", type=click.Path(path_type=Path), help="A rules file; default: LOOPGAUGE_RULES."
+)
 @click.argument("body", type=click.File("rb"))
 @AS_JSON
 def try_rules(source: str, header_lines: tuple[str, ...], file: Path | None, body: IO[bytes], as_json: bool) -> None:

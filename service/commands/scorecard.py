@@ -22,8 +22,15 @@ def _window(_context: click.Context, _option: click.Parameter, written: str) -> 
 
 
 @click.command()
-@click.option("--team", default="_org", help="A team; default: the organisation.")
-@click.option("--window", callback=_window, default="90d", show_default=True, help="How far back to look from now.")
+@click.option("--team", metavar="TEAM", default="_org", help="A team; default: the organisation.")
+@click.option(
+    "--window",
+    metavar="LENGTH",
+    callback=_window,
+    default="90d",
+    show_default=True,
+    help="How far back to look from now, such as 36h or 2 weeks.",
+)
 @takes_address
 @AS_JSON
 def scorecard(team: str, window: timedelta, address: Address, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from service.commands.options import OneOf, Whole
 from service.commands.running import listen, require_rules, require_settings, run
 
 if TYPE_CHECKING:
@@ -12,11 +13,19 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--host", help="The address to listen on; default: 127.0.0.1.")
-@click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on; default: 8080.")
-@click.option("--role", type=click.Choice(["all", "api", "worker"]), help="The role of this process; default: all.")
+@click.option("--host", metavar="ADDRESS", help="The address to listen on; default: LOOPGAUGE_HOST, or 127.0.0.1.")
+@click.option("--port", type=Whole(0, 65535), help="The port to listen on; default: LOOPGAUGE_PORT, or 8080.")
+@click.option(
+    "--role",
+    type=OneOf(["all", "api", "worker"]),
+    help="api receives and answers only, worker processes and exports only; default: LOOPGAUGE_ROLE, or all.",
+)
 def serve(host: str | None, port: int | None, role: "Role | None") -> None:
-    """Run the service."""
+    """Run the service, and print its addresses.
+
+    The settings come from the environment, the file .env and the files in LOOPGAUGE_SECRETS_DIR; `loopgauge
+    check-config` checks and shows them. Options take precedence over settings.
+    """
     from service.commands.listening import announce, take_read_token, warn_about_durations
     from service.logs import configure_logs
 

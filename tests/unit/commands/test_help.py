@@ -74,6 +74,30 @@ def test_each_command_that_prints_a_result_can_print_it_as_json() -> None:
     } == _WITHOUT_JSON
 
 
+def test_no_line_about_a_command_is_cut() -> None:
+    for words, command in _commands():
+        if isinstance(command, click.Group):
+            assert "..." not in invoke(*words, "-h").stdout.replace("[ARGS]...", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["experiments", "list", "--limit", "0"], "expected a whole number of 1 or more, got '0'"),
+        (["serve", "--port", "http"], "expected a whole number from 0 to 65535, got 'http'"),
+        (["serve", "--role", "wroker"], "expected one of all, api, worker; did you mean worker?"),
+        (
+            ["deliveries", "show", "1"],
+            "expected the id of a delivery, as `loopgauge deliveries list` shows it, got '1'",
+        ),
+    ],
+)
+def test_a_malformed_value_is_refused_with_the_expected_one(arguments: list[str], message: str) -> None:
+    ended = invoke(*arguments, DATABASE_URL=UNREACHABLE)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].endswith(message)
+
+
 def _with_a_blank(words: list[str], command: click.Command) -> Iterator[tuple[list[str], str]]:
     """Yield the arguments of a command with one blank value, and the name of this value."""
     needed = [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
