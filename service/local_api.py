@@ -39,7 +39,7 @@ class LocalApi:
 async def open_local_api(
     settings: Settings, rules: Rules, clock: Callable[[], datetime] = utc_now
 ) -> AsyncIterator[LocalApi]:
-    """Open the local database, and serve the API over it to the caller.
+    """Open the local database, and yield an API application that works on it.
 
     Errors of the database reach the caller as exceptions, not as answers: a command gives other advice about them than
     the service does.

@@ -220,7 +220,7 @@ class _Decisions:
         return not all(refusal.removed for refusal in self.refusals())
 
     def refusals(self) -> list[Refused]:
-        """The labels that no rule accepts."""
+        """The refusals of labels that no rule accepts."""
         return [refusal for decision, refusal in self.refused.items() if decision not in self.decided]
 
 

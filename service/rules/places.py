@@ -8,7 +8,7 @@ import yaml
 Path: TypeAlias = tuple[int | str, ...]
 """The keys and indices that lead to a value. If the key itself is meant, `KEY` follows it."""
 Place: TypeAlias = tuple[int, int, str]
-"""A line and a column, counted from 1, and a path in words."""
+"""The place of a value: its line and its column, counted from 1, and its path in words."""
 
 KEY = "[key]"
 

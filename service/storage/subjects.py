@@ -97,6 +97,6 @@ _MOST_AROUND = 50
 
 
 async def roots_around(connection: Connection, name: Ref) -> list[Ref]:
-    """Read some roots that an alphabetical list has just before and after this name."""
+    """Read the roots next to this name in alphabetical order, at most `_MOST_AROUND` on each side."""
     roots = await connection.scalars(_AROUND, {"name": name, "most": _MOST_AROUND})
     return [Ref(root) for root in roots]

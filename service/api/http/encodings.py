@@ -1,4 +1,4 @@
-"""Content codings of request bodies. The service takes none: a signature covers the bytes before they are encoded."""
+"""Content codings of request bodies. The service refuses them, because a signature covers the body before encoding."""
 
 from collections.abc import Iterable
 

@@ -32,7 +32,7 @@ def read_pipeline(payload: bytes) -> Sequence[Observation] | Nothing:
 
 
 def _fork(event: PipelineEvent, sha: Ref, at: datetime) -> list[Observation]:
-    """The branch and the message of a pipeline of a fork's merge request are an outsider's."""
+    """If a pipeline runs for the merge request of a fork, an outsider wrote its branch and its message."""
     merge = event.merge_request
     if merge is None or None in (merge.source_project_id, merge.target_project_id):
         return []

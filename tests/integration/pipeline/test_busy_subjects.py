@@ -40,7 +40,7 @@ async def _record(database: Database, name: str, events: Sequence[LifecycleEvent
 
 
 async def _counts(database: Database) -> tuple[int, int]:
-    """How many events folds read, and how many are spare."""
+    """The number of events that folds read, and the number of spare events."""
     async with database.transaction() as connection:
         both = text("SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM spare_events)")
         read, spare = (await connection.execute(both)).one()

@@ -127,7 +127,7 @@ def test_the_values_cover_every_setting_of_the_service() -> None:
 
 
 def test_the_chart_and_the_service_have_the_same_defaults() -> None:
-    # Prometheus scrapes the pods over the network of the cluster.
+    # The chart has its own values for these. It opens `/metrics` to the Prometheus in the cluster's network.
     own = {"data_dir", "host", "database_url", "open_metrics"}
     [api] = of_kind(minimal(), "Deployment", "api")
     given = {
