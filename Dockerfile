@@ -29,7 +29,7 @@ LABEL org.opencontainers.image.title="loopgauge" \
     org.opencontainers.image.version="${VERSION}" \
     org.opencontainers.image.revision="${REVISION}" \
     org.opencontainers.image.source="${SOURCE}"
-# A container may run as any user, so every user must be able to write the disk buffer, even if no volume is mounted.
+# A container may run as any user, so every user must be able to write the spool, even if no volume is mounted.
 RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip \
     && install --directory --mode 1777 /var/lib/loopgauge
 COPY --from=build /opt/loopgauge /opt/loopgauge

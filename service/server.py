@@ -25,7 +25,7 @@ _MOST_CONNECTIONS = 2_048
 """How many connections may be open. With the largest heads, they take about 200 MB."""
 _WANTED_DESCRIPTORS = 8_192
 _OTHER_DESCRIPTORS = 256
-"""How many file descriptors are kept free of connections: for PostgreSQL, the disk buffer and child processes."""
+"""How many file descriptors are kept free of connections: for PostgreSQL, the spool and child processes."""
 
 _log = structlog.get_logger(__name__)
 

@@ -65,7 +65,7 @@ class DeliveryWriter:
 
     Args:
         telemetry: shows how many deliveries the spool contains, and when each source sent its last delivery.
-        spool: the disk buffer; without a disk buffer, deliveries are refused while PostgreSQL is away.
+        spool: the spool of this process; without one, deliveries are refused while PostgreSQL is away.
         spooling: whether new deliveries may go to the spool. Deliveries that are already in the spool are moved to the
             inbox in any case.
         patience: the longest time, in seconds, to wait for PostgreSQL to store a batch. By default it is shorter if

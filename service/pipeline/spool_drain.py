@@ -1,4 +1,4 @@
-"""Drain: keep deliveries on this machine's disk during an outage, and move them to the inbox afterwards."""
+"""Drain: store deliveries in the spool during an outage, and move them to the inbox afterwards."""
 
 import asyncio
 from collections.abc import Sequence

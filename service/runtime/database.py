@@ -65,7 +65,7 @@ async def _migrate(database: Database) -> AsyncIterator[Database]:
     """Migrate the database.
 
     If the migration takes long, the service starts before the migration has finished; until then, deliveries wait in
-    the disk buffer.
+    the spool.
     """
     migrating = asyncio.create_task(_migrate_patiently(database))
     try:

@@ -5,11 +5,11 @@ leaves a margin: Kubernetes (as the chart configures it) and Compose kill the pr
 """
 
 DRAIN_SECONDS = 8
-"""The time to finish open requests. Without a disk buffer, a webhook request waits up to 7 seconds for PostgreSQL."""
+"""The time to finish open requests. Without a spool, a webhook request waits up to 7 seconds for PostgreSQL."""
 MONITOR_SECONDS = 1
 """The time to stop the backlog monitor, which only reads."""
 STORE_SECONDS = 4
-"""The time to store the last batch of deliveries, and for a last attempt to move deliveries from the disk buffer to the
+"""The time to store the last batch of deliveries, and for a last attempt to move deliveries from the spool to the
 inbox."""
 WORK_SECONDS = 6
 """The time to let the worker process pending deliveries and then give up the leader's lease."""

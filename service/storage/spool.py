@@ -1,4 +1,4 @@
-"""The spool: a disk buffer on this machine, in which deliveries wait while PostgreSQL is away."""
+"""The spool: a file on the local disk, in which deliveries wait while PostgreSQL is away."""
 
 import os
 import sqlite3
@@ -51,7 +51,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Spool:
-    """A buffer of deliveries on their way to the inbox. Threads and processes may share it.
+    """Deliveries on their way to the inbox, in a file. Threads and processes may share it.
 
     Args:
         directory: the directory of the file, created on first use.

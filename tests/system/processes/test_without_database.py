@@ -7,7 +7,7 @@ from tests.support.serving import IN_FLIGHT, UNREACHABLE, opened, serving
 from tests.support.waiting import wait_for
 
 
-def test_without_database_and_disk_buffer_a_service_is_alive_but_refuses_deliveries(tmp_path: Path) -> None:
+def test_without_database_and_spool_a_service_is_alive_but_refuses_deliveries(tmp_path: Path) -> None:
     with serving(UNREACHABLE, tmp_path, SPOOL="false") as service:
         assert service.get("/livez").json() == {"status": "alive"}
         for refused in (service.get("/readyz"), service.post(opened())):
