@@ -1,5 +1,6 @@
 """The scorecard as a table: each value with the size of its sample and its previous value."""
 
+import shlex
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +11,7 @@ import click
 
 from service.lifecycle.durations import measure_duration
 from service.lifecycle.stages import STAGE_NAMES
+from service.lifecycle.taxonomy import FailureCategory
 from service.metrics.view import NO_TEAM, ORGANISATION, OTHER_TEAMS
 from service.scorecard.figure import Categories, Count, Figure, Moment, OfCategory, Scorecard, Share
 
@@ -67,7 +69,8 @@ class _Table:
         card = self._card
         name = _TEAMS.get(card.team, _printable(card.team))
         until = card.taken_at.strftime("%Y-%m-%d %H:%M UTC")
-        yield f"{click.style(name, bold=True)}, {card.window} up to {until}"
+        for line in textwrap.wrap(f"{name}, {card.window} up to {until}", self._width, break_on_hyphens=False):
+            yield click.style(line, bold=True)
         if not card.teams:
             yield "No experiment yet. `loopgauge deliveries list` shows what arrived."
             return
@@ -114,15 +117,25 @@ class _Table:
 
     def _failures(self) -> Lines:
         biggest = self._card.failures.biggest
-        if biggest.value is None:
-            yield from self._block(self._row("biggest group", biggest))
-            return
-        yield from self._line(_Row("biggest group", _number(biggest, biggest.value), previous=_previous(biggest)))
-        for of_category in self._card.failures.categories:
-            yield from self._line(_category(of_category))
+        yield from self._biggest(biggest)
+        if biggest.value is not None:
+            for of_category in self._card.failures.categories:
+                yield from self._line(_category(of_category))
+
+    def _biggest(self, biggest: Categories) -> Lines:
+        """The biggest group, or several on a tie. The previous groups have a line of their own: both may be long."""
+        value, before = biggest.value or [], biggest.previous.value or []
+        same = "as before" if value and value == before else ""
+        label = "biggest groups" if len(value) > 1 else "biggest group"
+        yield from self._line(_Row(label, _listed(value), previous=same, reason=biggest.reason or ""))
+        if before and value != before:
+            yield from self._line(_Row(f"{self._card.window} earlier", _listed(before)))
 
     def _bold_or_safe(self) -> Lines:
         asked = self._card.bold_or_safe
+        if not asked.undeclared.n:
+            yield from self._line(_Row(_UNKNOWN, "", reason="none proposed"))
+            return
         if not (asked.bold.value or asked.safe.value):
             yield from self._line(_counted("undeclared", asked.undeclared, "proposed"))
             return
@@ -147,7 +160,7 @@ class _Table:
         yield from self._dimmed(
             f"n: the number of experiments behind a value; was: the value {self._card.window} earlier."
         )
-        others = [_printable(team) for team in self._card.teams if team != self._card.team]
+        others = [shlex.quote(_printable(team)) for team in self._card.teams if team != self._card.team]
         if others and self._card.team == ORGANISATION:
             named = others[0] if len(others) == 1 else f"with one of {', '.join(others)}"
             yield from self._dimmed(f"For a single team, add --team {named}.")
@@ -195,7 +208,7 @@ class _Table:
             end = (size + row.previous).rstrip()
             yield start + click.style(end, dim=True) if end else start.rstrip()
             return
-        yield (start + click.style(size.rstrip(), dim=True)).rstrip()
+        yield f"{start}{click.style(size.rstrip(), dim=True)}" if row.sample else start.rstrip()
         yield _INDENT + " " * _LABEL + click.style(row.previous, dim=True)
 
     def _reason(self, row: _Row) -> Lines:
@@ -257,7 +270,7 @@ def _previous(figure: Figure[Any]) -> str:
     # Compare the rounded numbers: if rounding hides the difference, an arrow would be confusing.
     if figure.value is not None and number == _number(figure, figure.value):
         return "as before"
-    if isinstance(figure, Moment | Categories) or figure.value is None:
+    if isinstance(figure, Moment) or figure.value is None:
         return f"was {number}"
     return f"{'↑' if figure.value > previous else '↓'} was {number}"
 
@@ -273,11 +286,14 @@ def _previous_part(count: Count) -> str:
 def _number(figure: Figure[Any], value: Any) -> str:
     if isinstance(figure, Moment):
         return f"{value:%Y-%m-%d}"
-    if isinstance(figure, Categories):
-        return ", ".join(value)
     if isinstance(figure, Count):
         return str(value)
     return _percent(value) if isinstance(figure, Share) else measure_duration(value)
+
+
+def _listed(groups: Sequence[FailureCategory]) -> str:
+    """The groups as people list them: `intelligent, basic and complex`."""
+    return " and ".join(filter(None, (", ".join(groups[:-1]), *groups[-1:])))
 
 
 def _percent(share: float) -> str:

@@ -94,6 +94,8 @@ def test_a_previous_number_has_its_own_population() -> None:
 def test_the_advice_about_a_single_team_names_it() -> None:
     shown = table(example().model_copy(update={"teams": ("search",)}), 80)
     assert "For a single team, add --team search." in click.unstyle(shown).splitlines()
+    shown = table(example().model_copy(update={"teams": ("data platform", "search")}), 80)
+    assert "For a single team, add --team with one of 'data platform', search." in click.unstyle(shown).splitlines()
 
 
 def test_the_name_of_a_team_does_not_control_the_terminal() -> None:
@@ -133,7 +135,37 @@ def test_a_group_of_values_has_one_line_if_little_is_known() -> None:
         "not known yet none answered with this stage",
     ]
     assert section(shown, "Which of Edmondson's groups of failures is the biggest?") == ["biggest group none failed"]
-    assert section(shown, "Bold or safe?") == ["undeclared 0 as before"]
+    assert section(shown, "Bold or safe?") == ["not known yet none proposed"]
+
+
+@pytest.mark.parametrize(
+    ("today", "before", "shown"),
+    [
+        (["intelligent"], None, ["biggest group intelligent"]),
+        (["intelligent"], ["intelligent"], ["biggest group intelligent as before"]),
+        (["intelligent"], ["basic"], ["biggest group intelligent", "90d earlier basic"]),
+        (
+            ["intelligent", "basic"],
+            ["intelligent"],
+            ["biggest groups intelligent and basic", "90d earlier intelligent"],
+        ),
+        (
+            ["intelligent"],
+            ["intelligent", "basic", "complex"],
+            ["biggest group intelligent", "90d earlier intelligent, basic and complex"],
+        ),
+        (None, ["basic", "complex"], ["biggest group none failed", "90d earlier basic and complex"]),
+    ],
+)
+def test_groups_that_were_the_biggest_earlier_have_a_line_of_their_own(
+    today: list[str] | None, before: list[str] | None, shown: list[str]
+) -> None:
+    document = example().model_dump()
+    reason = None if today else "none failed"
+    document["failures"]["biggest"] |= {"value": today, "reason": reason, "previous": {"value": before, "n": 9}}
+    printed = table(Scorecard.model_validate(document), 80)
+    assert section(printed, "Which of Edmondson's groups of failures is the biggest?")[: len(shown)] == shown
+    assert len(lines(printed, "90d earlier")) == len(shown) - 1
 
 
 def test_missing_values_beside_known_ones_share_one_line() -> None:
@@ -211,6 +243,23 @@ def test_no_line_is_wider_than_the_terminal_if_the_terminal_has_80_columns_or_mo
         for shown in (table(card(portfolio, given), width), table(example(), width)):
             for text in click.unstyle(shown).splitlines():
                 assert len(text) <= max(80, min(width, 100)), text
+
+
+def test_a_value_and_a_previous_value_that_do_not_fit_have_two_lines_without_blanks_at_their_ends() -> None:
+    shown = example().model_dump()
+    categories = ["intelligent", "basic", "complex", "unclassified"]
+    shown["failures"]["biggest"] |= {"value": categories, "previous": {"value": categories, "n": 9}}
+    shown["idea_to_answer"]["median"]["previous"] |= {"value": 754.0, "n": 9}
+    shown["team"] = " ".join(["a-team-with-a-long-name"] * 4)
+    lines = click.unstyle(table(Scorecard.model_validate(shown), 80)).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [text for text in lines if text != text.rstrip()] == []
+    assert lines[
+        lines.index("  biggest groups           intelligent, basic, complex and unclassified") + 1
+    ].split() == [
+        "as",
+        "before",
+    ]
 
 
 def test_a_median_above_the_threshold_has_another_colour() -> None:
