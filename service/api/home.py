@@ -22,7 +22,19 @@ _NO_SOURCE = (
     "No source is configured, so every webhook is refused. To connect GitHub, set LOOPGAUGE_SOURCES__GITHUB__SECRET "
     "to a secret, restart loopgauge, and enter the same secret in GitHub."
 )
+_FOUR_QUESTIONS = (
+    "Answers to the four questions: how long from the idea to the answer, when a failure was last shared, which kind "
+    "of failure is the biggest, and whether ideas are bold or safe"
+)
 _SCORECARD = "/scorecard"
+_PAGE_OF_SCORECARD = "?format=html"
+_COMMANDS = {
+    _SCORECARD: "loopgauge scorecard",
+    "/experiments": "loopgauge experiments list",
+    "/sources": "loopgauge sources",
+    "/deliveries": "loopgauge deliveries list",
+}
+"""The command that prints a table of what a path returns."""
 _EXAMPLE: JsonDict = {
     "name": "loopgauge",
     "version": "1.0.0",
@@ -32,7 +44,7 @@ _EXAMPLE: JsonDict = {
     "links": [
         {
             "path": _SCORECARD,
-            "about": "Answers to the four questions",
+            "about": _FOUR_QUESTIONS,
             "access": "token",
             "setting": "LOOPGAUGE_API_TOKENS__READ",
         }
@@ -120,7 +132,7 @@ def _targets(metrics_guard: TokenGuard, read_guard: TokenGuard | None) -> Iterat
     yield _Target("/docs", "The API, with examples")
     yield _Target("/metrics", "The metrics, for Prometheus", metrics_guard)
     if read_guard is not None:
-        yield _Target(_SCORECARD, "Answers to the four questions", read_guard)
+        yield _Target(_SCORECARD, _FOUR_QUESTIONS, read_guard)
         yield _Target("/experiments", "The experiments, newest first", read_guard)
         yield _Target("/sources", "The sources, and what each of them sent", read_guard)
         yield _Target("/deliveries", "The deliveries of your tools, each with its status and the reason", read_guard)
@@ -162,7 +174,10 @@ _SIGN_IN = "To sign this browser in, open the link that <code>loopgauge sign-in<
 
 
 def _entry(link: Link, root_path: str, base: str) -> str:
-    name = escape(link.path.removeprefix(root_path).removeprefix("/"))
+    path = link.path.removeprefix(root_path)
+    # Lead people to the page instead of the JSON.
+    target = escape(f"{path.removeprefix('/')}{_PAGE_OF_SCORECARD if path == _SCORECARD else ''}")
+    command = f" In a terminal: <code>{_COMMANDS[path]}</code>." if path in _COMMANDS else ""
     setting = f"<code>{escape(link.setting or '')}</code>"
     match link.access:
         case "open":
@@ -171,4 +186,4 @@ def _entry(link: Link, root_path: str, base: str) -> str:
             note = f" Needs the token of {setting}."
         case "closed":
             note = f" Closed until {setting} is set."
-    return f'<dt><a href="{base}{name}">{escape(link.path)}</a></dt>\n<dd>{escape(link.about)}.{note}</dd>'
+    return f'<dt><a href="{base}{target}">{escape(link.path)}</a></dt>\n<dd>{escape(link.about)}.{command}{note}</dd>'

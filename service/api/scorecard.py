@@ -1,7 +1,7 @@
 """`GET /scorecard`: answers the four questions for the organisation or one team."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AfterValidator, WithJsonSchema
@@ -11,6 +11,7 @@ from service.api.http.openapi import Document
 from service.api.http.problems import TokenNotConfigured, TokenRefused, describe_problems
 from service.api.http.strict_route import StrictRoute
 from service.api.http.turns import TooManyWaiting, Turns
+from service.api.scorecard_page import scorecard_page
 from service.lifecycle.durations import format_duration, parse_window
 from service.lifecycle.errors import UnknownTeam
 from service.metrics.terms import Window
@@ -52,6 +53,12 @@ _Team = Annotated[
         min_length=1,
     ),
 ]
+_Format = Annotated[
+    Literal["json", "html"], Query(alias="format", description="`html` returns a page for people, with a table.")
+]
+_PAGE: dict[int | str, Document] = {
+    200: {"content": {"text/html": {"schema": {"type": "string"}, "example": "<!DOCTYPE html>"}}}
+}
 _PROBLEMS = describe_problems(
     TokenRefused, TokenNotConfigured, UnknownTeam, TooManyWaiting, DatabaseUnavailable, ChildProcessFailed
 )
@@ -72,9 +79,11 @@ def build_router(compile_scorecard: CompileScorecard, read_guard: TokenGuard) ->
         PATH,
         summary="Answer the four questions for the organisation or one team",
         response_model=Scorecard,
-        responses=_PROBLEMS,
+        responses={**_PAGE, **_PROBLEMS},
     )
-    async def scorecard(request: Request, team: _Team = ORGANISATION, window: _Window = DEFAULT_WINDOW) -> Response:
+    async def scorecard(
+        request: Request, team: _Team = ORGANISATION, window: _Window = DEFAULT_WINDOW, answer: _Format = "json"
+    ) -> Response:
         """The four questions are how long it takes from an idea to knowing whether it worked, when a failure was last
         shared, which group of failures is the biggest, and whether ideas are bold or safe.
 
@@ -86,6 +95,6 @@ def build_router(compile_scorecard: CompileScorecard, read_guard: TokenGuard) ->
         """
         async with turns.turn(request):
             compiled = await compile_scorecard(team, Window(window, parse_window(window)))
-        return Response(compiled, media_type="application/json")
+        return scorecard_page(compiled) if answer == "html" else Response(compiled, media_type="application/json")
 
     return routes

@@ -46,13 +46,20 @@ class _Row:
     too_few: bool = False
 
 
-def table(card: Scorecard, width: int) -> str:
+def table(card: Scorecard, width: int, *, names_options: bool = True) -> str:
     """Format a scorecard as lines with colour codes. To print elsewhere than to a terminal, strip the codes.
 
     Args:
         width: the number of columns of the terminal; the table uses at least 80 and at most 100.
+        names_options: whether the last lines name the options of the command.
     """
-    return "\n".join(_Table(card, min(max(width, 80), _WIDEST)).lines())
+    lines = _Table(card, min(max(width, 80), _WIDEST)).lines(names_options=names_options)
+    return "\n".join(lines)
+
+
+def team_in_words(team: str) -> str:
+    """A team's name as people read it, from the value of the label `team`."""
+    return _TEAMS.get(team, _printable(team))
 
 
 def _printable(team: str) -> str:
@@ -65,9 +72,9 @@ class _Table:
         self._card = card
         self._width = width
 
-    def lines(self) -> Lines:
+    def lines(self, *, names_options: bool) -> Lines:
         card = self._card
-        name = _TEAMS.get(card.team, _printable(card.team))
+        name = team_in_words(card.team)
         until = card.taken_at.strftime("%Y-%m-%d %H:%M UTC")
         for line in textwrap.wrap(f"{name}, {card.window} up to {until}", self._width, break_on_hyphens=False):
             yield click.style(line, bold=True)
@@ -85,7 +92,9 @@ class _Table:
             yield click.style(title, bold=True)
             yield from lines
         yield ""
-        yield from self._legend()
+        yield from self._dimmed(f"n: the number of experiments behind a value; was: the value {card.window} earlier.")
+        if names_options and card.team == ORGANISATION:
+            yield from self._options()
 
     def _idea_to_answer(self) -> Lines:
         asked = self._card.idea_to_answer
@@ -156,13 +165,10 @@ class _Table:
         yield from self._line(_counted("repeated", asked.repeated))
         yield from self._block(self._row("abandoned of concluded", asked.abandoned))
 
-    def _legend(self) -> Lines:
-        yield from self._dimmed(
-            f"n: the number of experiments behind a value; was: the value {self._card.window} earlier."
-        )
-        others = [shlex.quote(_printable(team)) for team in self._card.teams if team != self._card.team]
-        if others and self._card.team == ORGANISATION:
-            named = others[0] if len(others) == 1 else f"with one of {', '.join(others)}"
+    def _options(self) -> Lines:
+        teams = [shlex.quote(_printable(team)) for team in self._card.teams if team != self._card.team]
+        if teams:
+            named = teams[0] if len(teams) == 1 else f"with one of {', '.join(teams)}"
             yield from self._dimmed(f"For a single team, add --team {named}.")
 
     def _dimmed(self, text: str) -> Iterable[str]:

@@ -17,6 +17,7 @@ dd { margin: 0; }
 code, pre { font: .9em/1.5 ui-monospace, monospace; background: #eef1f4; border-radius: .25rem; }
 code { padding: .1em .3em; }
 pre { padding: .75rem; white-space: pre-wrap; }
+.table { font-size: .8em; white-space: pre; overflow-x: auto; }
 .status { padding: .5rem .75rem; border-left: .25rem solid; }
 @media (prefers-color-scheme: dark) {
   body { color: #e6e9ed; background: #14171b; }

@@ -13,6 +13,7 @@ from tests.support.road import api, bearer, is_problem
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 _READ = "LOOPGAUGE_API_TOKENS__READ"
 _READS = ["/scorecard", "/experiments", "/sources", "/deliveries"]
+_PAGE_OF_SCORECARD = "scorecard?format=html"
 _VOID = {"meta", "link"}
 
 
@@ -51,10 +52,20 @@ async def test_a_browser_gets_a_page_whose_links_open(database: Database) -> Non
         page = _Page(response.text)
         opened = {link: (await client.get(f"/{link}")).status_code for link in page.links}
     assert (response.status_code, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert set(opened) == {"docs", "metrics", "scorecard", "experiments", "sources", "deliveries", "readyz"}
+    assert set(opened) == {"docs", "metrics", _PAGE_OF_SCORECARD, "experiments", "sources", "deliveries", "readyz"}
     assert set(opened.values()) == {200}
     assert "Ready: loopgauge can store deliveries." in response.text
     assert "No source" not in response.text
+
+
+async def test_the_link_to_the_scorecard_opens_a_table_and_names_the_command(database: Database) -> None:
+    async with api(database) as client:
+        home = (await client.get("/", headers=BROWSER)).text
+        opened = await client.get(f"/{_PAGE_OF_SCORECARD}", headers=BROWSER)
+    assert f'<a href="{_PAGE_OF_SCORECARD}">/scorecard</a>' in home
+    assert "In a terminal: <code>loopgauge scorecard</code>." in home
+    assert opened.headers["content-type"] == "text/html; charset=utf-8"
+    assert '<pre class="table">' in opened.text
 
 
 async def test_the_page_is_accessible_and_runs_no_scripts(database: Database) -> None:
@@ -82,7 +93,8 @@ async def test_a_program_gets_the_same_links_as_json(database: Database, accept:
         page = _Page((await client.get("/", headers=BROWSER)).text)
     home = response.json()
     assert (home["name"], home["ready"]) == ("loopgauge", True)
-    assert [link["path"] for link in home["links"]] == [f"/{link}" for link in page.links]
+    paths = [f"/{link}" for link in page.links]
+    assert [link["path"] for link in home["links"]] == [path.removesuffix("?format=html") for path in paths]
     assert {link["access"] for link in home["links"]} == {"open"}
 
 

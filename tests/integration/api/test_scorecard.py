@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import pytest
 
@@ -36,6 +37,43 @@ async def test_the_scorecard_answers_the_four_questions_for_the_organisation_and
         assert shown.failures.biggest.value == ["intelligent"]
         assert (shown.bold_or_safe.bold.value, shown.sharing.failed.value) == (1, 1)
         assert shown.sharing.last_failure_shared.value is not None
+
+
+async def test_people_get_a_page_with_the_table_and_links_to_teams_windows_and_json(database: Database) -> None:
+    await _failed(database)
+    async with api(database, min_sample=1) as client:
+        page = await client.get("/scorecard", params={"format": "html"})
+        links = [unescape(link) for link in re.findall('<a href="([^"]+)"', page.text)]
+        answers = {link: await client.get(f"/scorecard{link}") for link in links}
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "'unsafe" not in page.headers["content-security-policy"]
+    [shown] = re.findall('<pre class="table">(.*?)</pre>', page.text, re.DOTALL)
+    assert re.search(r"^  median +4 days, threshold 14 days +n 1$", shown, re.MULTILINE)
+    assert re.search(r"^  biggest group +intelligent$", shown, re.MULTILINE)
+    assert ("--team" in page.text, "<script" in page.text) == (False, False)
+    assert {answer.status_code for answer in answers.values()} == {200}
+    titles = {re.findall("<pre[^>]*>(.*),", answer.text)[0] for link, answer in answers.items() if "html" in link}
+    assert titles == {"all teams", "search"}
+    assert {f"window={window}&" in "".join(links) for window in ("7d", "30d", "90d", "365d")} == {True}
+    [json] = [answer.json() for link, answer in answers.items() if "format=json" in link]
+    assert (json["team"], json["window"]) == ("_org", "90d")
+
+
+async def test_the_page_escapes_the_name_of_a_team(database: Database) -> None:
+    issue = Issue(created_at=datetime.now(UTC) - timedelta(days=7), labels=("experiment", 'team:<b>"&amp;'))
+    await deliver(database, issue.opened())
+    async with api(database) as client:
+        page = await client.get("/scorecard", params={"format": "html", "team": '<b>"&amp;'})
+        links = [unescape(link) for link in re.findall('<a href="([^"]+)"', page.text)]
+        statuses = {(await client.get(f"/scorecard{link}")).status_code for link in links}
+    assert (page.status_code, statuses) == (200, {200})
+    assert "<b>" not in page.text
+    assert page.text.count("&lt;b&gt;&quot;&amp;amp;") == 2
+
+
+async def test_an_unknown_format_is_refused(database: Database) -> None:
+    async with api(database) as client:
+        assert is_problem(await client.get("/scorecard", params={"format": "xml"}), 422, "invalid")
 
 
 async def test_without_experiments_every_value_is_null_with_a_reason(database: Database) -> None:
@@ -105,6 +143,7 @@ async def test_the_openapi_document_has_an_example_of_a_scorecard_and_each_probl
     answer = described["responses"]["200"]["content"]["application/json"]
     assert answer["schema"] == {"$ref": "#/components/schemas/Scorecard"}
     assert Scorecard.model_validate(answer["example"]).teams == ("platform", "search")
+    assert "text/html" in described["responses"]["200"]["content"]
     (window,) = (one["schema"] for one in described["parameters"] if one["name"] == "window")
     assert (window["type"], window["default"]) == ("string", "90d")
     # `{}` means that a request may have no token: requests to a loopback address need none.
