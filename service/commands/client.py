@@ -231,7 +231,7 @@ def _in_process(local: "LocalApi") -> httpx.AsyncClient:
         transport=httpx.ASGITransport(local.app),
         base_url=_LOCAL_URL,
         headers={"authorization": f"Bearer {local.token}"},
-        # A proxy that the environment names would get the requests.
+        # Otherwise, a proxy that the environment names would get the requests.
         trust_env=False,
     )
 

@@ -62,7 +62,7 @@ def unwrap(text: str) -> str:
 
 
 def _strip(text: str) -> str:
-    """The text without white space and characters without width at its ends. Chats and trackers add such characters."""
+    """The text without white space and zero-width characters at its ends. Chats and trackers add such characters."""
     return text.strip(_INVISIBLE)
 
 

@@ -57,7 +57,7 @@ def _day(at: datetime) -> int:
 
 
 def _order(event: LifecycleEvent) -> tuple[datetime, str]:
-    """A total order of the events of a series."""
+    """The key that puts the events of a series into a total order."""
     match event:
         case Declared(value=text) | Withdrawn(value=text) | Refused(reason=text):
             return event.occurred_at, text

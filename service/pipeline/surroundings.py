@@ -120,7 +120,7 @@ class Surroundings:
     def effort(self, root: Ref) -> int:
         """The effort to fold the experiment of a root: the number of events and of pieces of evidence.
 
-        Each attempt searches the events too, but a hundred times as fast as a fold reads them.
+        A fold also searches the events once for each attempt, a hundred times as fast as it reads them.
         """
         evidence = self.graph.descendants(root)
         stated = sum(len(self.events.get(subject, ())) for subject in {root, *evidence})

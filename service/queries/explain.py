@@ -38,7 +38,7 @@ class ExplainedEvent:
     """One event, the deliveries that brought it, and whether it applies to the experiment.
 
     Attributes:
-        objection: why the event does not count although such events on evidence usually do; empty otherwise.
+        objection: why the event does not count, although events like it on evidence usually do; empty otherwise.
         subject: the event's subject. The name of a fork's branch omits the fork's owner, who is a person.
     """
 

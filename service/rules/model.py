@@ -101,8 +101,8 @@ class Rules:
         keys: finds the keys of tickets in texts.
         trust_comments: the providers whose comments may give commands even if the payload does not tell whether the
             comment's author may change the project.
-        trust_forks: the providers whose forks belong to the organisation. Changes from these forks are not an
-            outsider's, unless the payload says that their author is one.
+        trust_forks: the providers whose forks belong to the organisation. The author of a change from
+            such a fork is no outsider, unless the payload says so.
         trust_projects: for projects, patterns of further projects whose experiments their commands apply to.
         thresholds: the idea-to-answer thresholds by team, including `default`.
         digest: a hash of the rules files.

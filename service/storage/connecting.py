@@ -58,7 +58,8 @@ class Connector:
                 # The caller has given up waiting, or the host refuses: begin with another host the next time.
                 self._failures += 1
                 raise
-        # PostgreSQL is away only if every host refuses: a silent host may still serve other processes.
+        # PostgreSQL is away only if every host refuses. A host with another error may still serve other processes, so
+        # raise that error.
         raise next((error for error in errors if not is_refused(error)), errors[-1])
 
     async def _connect_in_time(self, target: Target, address: Address) -> SessionConnection:

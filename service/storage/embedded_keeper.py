@@ -28,7 +28,7 @@ def main(held: str, cluster: str, control: str, address: str, user: str, group: 
         cluster: the directory of the cluster. The lock files lie beside it.
         control: the path of `pg_ctl`.
         address: the path of the server's socket.
-        user: the id of the user to become, because the keeper does not need the rights of root.
+        user: the id of the user as which the keeper runs, because it does not need the rights of root.
         group: the id of this user's group.
     """
     with (

@@ -31,7 +31,7 @@ class Turns:
         """Wait for the caller's turn, and hold it.
 
         Raises:
-            TooManyWaiting: as many requests of the caller as may wait are waiting.
+            TooManyWaiting: the caller already has as many waiting requests as it may have.
         """
         caller = request.client.host if request.client else ""
         # One request has its turn, and the others wait.
