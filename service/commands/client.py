@@ -57,7 +57,7 @@ class _Problem(msgspec.Struct):
 
 
 class NotFound(CommandFailed):
-    """The service knows no such thing."""
+    """The service has nothing at the requested path."""
 
 
 class _Link(msgspec.Struct):
@@ -65,7 +65,7 @@ class _Link(msgspec.Struct):
 
 
 class _Home(msgspec.Struct):
-    """The home page of a process, which links to what the process has."""
+    """The home page of a process, with links to the paths that the process has."""
 
     links: list[_Link]
 
@@ -256,7 +256,8 @@ def indented(document: bytes) -> str:
 
 
 def _escaped(document: str) -> str:
-    # JSON has these characters in texts only, except the line breaks between its members.
+    # Except for line breaks, unprintable characters occur only inside the texts of a JSON document, so they can be
+    # escaped there.
     return "".join(
         letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1] for letter in document
     )

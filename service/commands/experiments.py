@@ -29,7 +29,7 @@ def experiments() -> None:
 @click.option(
     "--ref",
     metavar="REFERENCE",
-    help="Only the experiment that this means, or for which it is evidence: an address, a reference or an id.",
+    help="Only the experiment that this address, reference or id names, or whose evidence it names.",
 )
 @click.option("--team", metavar="TEAM", help="Only experiments of this team; _none for experiments without a team.")
 @click.option(

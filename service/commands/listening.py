@@ -113,7 +113,8 @@ def announce(settings: Settings, listening: socket.socket, *, is_new: bool = Fal
     """Print the addresses of the service on a terminal, and log them elsewhere.
 
     Args:
-        is_new: whether the read token is new. Only then, the link that signs a browser in is printed, which has it.
+        is_new: whether the read token is new. The link that signs a browser in contains this token, and is printed only
+            if the token is new.
     """
     host, port = listening.getsockname()[:2]
     listed = list(addresses(settings, host, port))

@@ -107,7 +107,8 @@ def check_basic(headers: Mapping[str, str], secrets: Iterable[bytes]) -> None:
 def check_standard_webhooks(headers: Mapping[str, str], body: bytes, secrets: Iterable[bytes], now: datetime) -> None:
     """Check a signature of the Standard Webhooks specification 1.0: HMAC-SHA256 over id, time and body.
 
-    The three headers begin with `webhook-` or with `svix-`. If a request has both signatures, the first counts.
+    The three headers begin with `webhook-` or with `svix-`. If a request has a signature of each kind, the one in
+    `webhook-signature` counts.
 
     A secret is `whsec_` followed by the key in base64. A secret without this prefix is the key itself, in base64 or as
     plain text.

@@ -42,7 +42,7 @@ ActName = Literal[
 """The name of an act: in CloudEvents, in manual events and, except *described*, in rules."""
 
 Channel = Literal["comment", "api", "rules"]
-"""A channel that refuses an act without the values that it requires. A CloudEvent may omit every value."""
+"""A channel that refuses an act if a value that the act requires is missing. CloudEvents may omit every value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

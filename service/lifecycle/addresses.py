@@ -14,7 +14,8 @@ _SCHEME = re.compile("(https?):/+", re.IGNORECASE)
 _HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::[0-9]{1,5})?/", re.IGNORECASE)
 # Besides white space and control characters, this excludes lone surrogates, which no database can store.
 _UNPRINTABLE = re.compile(f"[{BLANK}\ud800-\udfff]")
-# The user ends at the last `@` before the path. A browser reads a backslash as a slash.
+# The user ends at the last `@` before the path. A browser reads a backslash as a slash, so a backslash begins the path
+# too.
 _USERINFO = re.compile(r"(?<=://)[^\s/?#\\]*@")
 _MOST_PARAMETERS = 100
 _DEFAULT_PORTS = (80, 443)

@@ -162,7 +162,7 @@ class ReferenceReader(ReferenceParser):
     def _combine(
         self, text: str, claims: Sequence[Claim], address: Address | None = None, literal: Ref | None = None
     ) -> Reading:
-        """Combine the claims of all providers or, if some are certain, of these. `literal` is the last resort."""
+        """Combine the claims that are certain or, if none is, all claims. `literal` is the least likely meaning."""
         counted = [claim for claim in claims if claim.certain] or claims
         first = self._storable(chain.from_iterable(claim.first for claim in counted))
         others = self._storable(chain(*(claim.others for claim in counted), [literal] if literal else []))

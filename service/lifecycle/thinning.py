@@ -1,7 +1,7 @@
 """Thinning: the events of a busy subject that decide its experiment.
 
 A subject may get thousands of events that say the same: each delivery about an item repeats its title and its labels,
-and a pipeline may run every minute. Only some of these events can change the experiment, so the others are spared.
+and a pipeline may run every minute. Only some of these events can change the experiment, so folds leave the others out.
 
 Events that say the same form a series. The first and the last `_ENDS` events of a series stay, and the first and the
 last event of each day. So a series of at most twice `_ENDS` events stays complete. Thinning is a function of the set of

@@ -1,4 +1,4 @@
-"""Condense: move the events of a busy subject that folds need no longer read out of their way."""
+"""Condense: move the events of a busy subject that folds need not read to another table."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -26,7 +26,8 @@ async def condense(database: Transactions, subjects: Iterable[Ref]) -> None:
     """
     for subject in subjects:
         async with database.transaction() as connection:
-            # A revision of deliveries may delete the events for which others are spare, so block revisions meanwhile.
+            # Events are spare only while the events that say the same are stored. A revision of deliveries may delete
+            # the latter, so block revisions meanwhile.
             await aliases.lock_shared(connection)
             rows = await spare_events.read_events(connection, subject, _MOST)
             spare = await compute(partial(_find_spare, rows), len(rows))

@@ -125,7 +125,7 @@ async def _postpone(database: Transactions, subject: Ref, mark: int, error: Exce
         if isinstance(error, TooManyRelatives):
             reason = f"{dirty_subjects.SET_ASIDE}{error}"
             await dirty_subjects.fail_attempt(connection, subject, mark, reason, now)
-            # An ancestor has all these relatives too.
+            # Set the ancestors of the subject aside too: they have all its relatives, and more.
             above = await links.ancestors(connection, subject, MOST_LINKS) - {subject}
             others = await dirty_subjects.set_aside(connection, above, reason, now)
             _log.warning("subject set aside", subject=subject, cause=str(error), others=others)

@@ -61,7 +61,7 @@ class RefusedAnswer(BaseModel):
 
 
 class PartAnswer(BaseModel):
-    """How many experiments a part of a sample has, and whether it includes this experiment."""
+    """How many experiments the numerator or the sample of a metric has, and whether this experiment is one of them."""
 
     model_config = ConfigDict(from_attributes=True)
 

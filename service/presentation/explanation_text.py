@@ -22,7 +22,7 @@ from service.presentation.in_force import FieldAnswer
 from service.presentation.timeline import Step, StepAnswer
 
 _NARROWEST = 40
-# A text that continues must keep room for a few words a line.
+# The room that the later lines of a wrapped text must have, in columns: enough for a few words.
 _FEW_WORDS = 24
 _LONGEST_TITLE = 240
 _LONGEST_VALUE = 120

@@ -1,4 +1,4 @@
-"""List and look up deliveries, with the event that each reports and the subject that it is about."""
+"""List and look up deliveries. Each has the event that it reports, and the subject of this event."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -51,7 +51,7 @@ SAMPLED: Mapping[str, tuple[str, Parts]] = {
     SURVIVAL_QUANTILE: ("proposed", _survival),
     SURVIVAL_SHARE: ("proposed", _survival),
 }
-"""For each metric that the minimum sample can withhold, its population, and its numerator and sample in a cohort."""
+"""The metrics that the minimum sample can withhold: the population of each, and what finds its numerator and sample."""
 
 
 def own_duration(name: str, labels: Mapping[str, str], own: Cohort) -> float | None:

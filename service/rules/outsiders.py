@@ -42,7 +42,7 @@ def state_outsider(outsider: Outsider | None) -> Iterator[LifecycleEvent]:
 
 
 def confine(stated_by: Ref, targets: frozenset[Ref]) -> frozenset[Ref]:
-    """The targets of a link that are in the project of the subject whose payload states the link."""
+    """Keep the targets of a link that share a project with `stated_by`, the subject whose payload states the link."""
     own = projects_of([stated_by])
     return frozenset(target for target in targets if projects_of([target]) & own)
 

@@ -81,7 +81,7 @@ class Entry(Strict):
 
     @classmethod
     def merge(cls, value: dict[str, Any], found: Sequence[Found]) -> Sequence[Found]:
-        """Leave out that `when` or `then` is missing or empty, if its keys or the key itself are at a wrong level."""
+        """Leave out that `when` or `then` is missing or empty, if this key or a key of it is at a wrong level."""
         when, then = value.get("when", ""), value.get("then", "")
         elsewhere = {
             "when": when == "" and (_CONDITIONS & value.keys() or _has(then, "when")),

@@ -62,7 +62,7 @@ def explain(error: ErrorDetails, known: Iterable[str] = (), root: tuple[str, ...
     """The problem with a value that pydantic refused.
 
     Args:
-        known: the names beside the refused name, from which to suggest one.
+        known: the accepted names, from which to suggest one for a refused name.
         root: the path that precedes the path of the error.
     """
     match error["type"]:

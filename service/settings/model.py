@@ -224,7 +224,7 @@ _REMEDY = "set the output of: openssl rand -hex 32"
 
 
 def example_secrets(settings: Settings) -> Iterator[tuple[str, ...]]:
-    """The paths of the secrets and tokens that are those of the examples. All of these begin with `change-me`."""
+    """The paths of the settings whose secret or token is an example of the documentation (`change-me…`)."""
     for name, source in sorted(settings.sources.items()):
         given = {"secret": source.secret, "previous_secret": source.previous_secret}
         yield from (("sources", name, key) for key, secret in given.items() if _is_example(secret))

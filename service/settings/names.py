@@ -32,7 +32,7 @@ def is_service_link(name: str, value: str) -> bool:
 def find_unknown(names: Iterable[str]) -> Iterator[SettingFault]:
     """Find the variables that have the prefix but are not settings, each with the nearest setting.
 
-    Names below a setting, such as the name of a token, are not checked, if the setting has such names.
+    The names below `SOURCES`, `API_TOKENS` and `THRESHOLDS`, such as the name of a token, are not checked.
     """
     for name in sorted(names):
         rest = name.upper().removeprefix(PREFIX)

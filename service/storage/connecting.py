@@ -119,7 +119,7 @@ async def _open(target: Target, address: Address, *, pooled: bool) -> SessionCon
 
 
 async def _prepare(connection: SessionConnection, target: Target) -> bool:
-    """Apply the settings to the session, and return whether a pooler stands between that does not keep them."""
+    """Apply the settings to the session. Return whether the session is a pooler's, which loses settings."""
     if target.pooled is None:
         return await connection.set_unless_pooled()
     await connection.set_for_session()
@@ -143,7 +143,7 @@ def _check_encoding(connection: SessionConnection) -> None:
 def _verify_with_system(options: Mapping[str, str]) -> ssl.SSLContext:
     """A context that trusts the authorities that the operating system trusts, and checks the name of the host.
 
-    The driver makes such a context itself, but only from a file.
+    The driver itself makes a context only from a file of authorities.
     """
     context = ssl.create_default_context()
     context.set_alpn_protocols(["postgresql"])

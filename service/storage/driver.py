@@ -133,7 +133,7 @@ class PooledConnection(SessionConnection):
         return rows
 
     async def _prepared(self, query: str) -> Any:
-        """The statement of a query. Keep it: to describe its parameters and columns costs a round trip."""
+        """The prepared statement of a query. Keep it, because preparing a statement costs a round trip."""
         if query not in self._unnamed:
             self._unnamed[query] = await self.prepare(query, name="")
         return self._unnamed[query]

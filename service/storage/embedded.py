@@ -107,7 +107,7 @@ class EmbeddedServer:
             except (OSError, subprocess.SubprocessError) as error:
                 raise EmbeddedUnavailable(f"the embedded PostgreSQL has not stopped: {error}") from error
             finally:
-                # Close this lock last: it wakes the keeper, which stops the server if this process could not.
+                # Close this lock last. Closing it wakes the keeper, which stops the server if this process could not.
                 self._unlock()
 
     def _run(self, programs: Programs) -> None:

@@ -47,7 +47,8 @@ def main(held: str, cluster: str, control: str, address: str, user: str, group: 
             subprocess.run([control, "-D", cluster, *_STOP], check=False)  # noqa: S603 - the service chose the command
             if Path(address).parent != Path(cluster):
                 shutil.rmtree(Path(address).parent, ignore_errors=True)
-        # Release this lock first: the next user starts another keeper only if it finds the lock free.
+        # Release this lock before the lock of the start: the next user starts another keeper only if it finds this lock
+        # free.
         os.close(int(held))
 
 
@@ -81,5 +82,5 @@ def _answers(address: str) -> bool:
 
 
 if __name__ == "__main__" and os.fork() == 0:
-    # The process that started the keeper waits for the other process of the fork only, which ends here.
+    # The keeper is the child of this fork. Its parent ends here, so the process that started the parent does not wait.
     main(*sys.argv[1:])

@@ -20,7 +20,7 @@ from service.storage.embedded_programs import EmbeddedUnavailable
 SOCKET = ".s.PGSQL.5432"
 
 _PROBE_SECONDS = 1.0
-# The kernel limits the path of a Unix socket, without the zero byte at its end.
+# The longest path that the kernel accepts for a Unix socket, not counting the zero byte at its end.
 _LONGEST_PATH = 107 if sys.platform == "linux" else 103
 # `mkdtemp` adds eight characters to the prefix.
 _PREFIX = "loopgauge-"

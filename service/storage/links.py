@@ -157,7 +157,7 @@ def _row(link: LinkSet) -> dict[str, Any]:
 # hides the number of rows from the planner.
 #
 # PostgreSQL evaluates a recursion only as far as its rows are read, so each LIMIT ends a recursion. Each subject that a
-# recursion adds has a link or is the target of one, so a recursion that is cut short leaves at least `most` links.
+# recursion adds has a link or is the target of one, so the result has `most` links if a recursion is cut short.
 NEIGHBOURHOOD = text(
     """
     WITH RECURSIVE below(subject) AS (

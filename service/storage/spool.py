@@ -177,7 +177,7 @@ class Spool:
         """Check that deliveries can be added.
 
         Args:
-            size: the bytes to write for the check.
+            size: the number of bytes to write for the check.
 
         Raises:
             SpoolUnavailable: the file cannot be used.

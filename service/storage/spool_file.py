@@ -19,7 +19,8 @@ _OPEN_BUSY_SECONDS = 0.4
 _OPEN_ATTEMPTS = 5
 _OPEN_PAUSE_SECONDS = 0.1
 _BEGIN_ATTEMPTS = 3
-# Bodies and headers are for the user of the service only. SQLite creates its other files with the mode of the file.
+# Bodies and headers are for the user of the service only. SQLite gives the files beside the database, such as the WAL,
+# the mode of the database file.
 _DIRECTORY_MODE = 0o700
 _FILE_MODE = 0o600
 _OTHERS = 0o077

@@ -48,8 +48,8 @@ async def _select(connection: Connection, query: TextClause, names: Collection[R
     return {Ref(name) for name in await connection.scalars(query, {"names": sorted(names)})}
 
 
-# Hashes consist of digits and the letters a to f, so every collation sorts the hashes that begin with a text between
-# this text and this text followed by g.
+# The range contains every hash that begins with `:beginning`, whatever the collation: hashes consist of digits and the
+# letters a to f, and `g` comes after all of them. `starts_with` excludes other names in the range.
 _COMMITS = text(
     """
     SELECT DISTINCT subject FROM (

@@ -89,7 +89,7 @@ spare_events = Table(
     Column("data", JSONB, nullable=False),
     PrimaryKeyConstraint("subject", "id"),
 )
-"""Lifecycle events of busy subjects that thinning leaves out. An event may be in both tables."""
+"""Lifecycle events of busy subjects that thinning leaves out. An event may be in this table and in `events`."""
 
 event_deliveries = Table(
     "event_deliveries",

@@ -61,7 +61,7 @@ async def _measure(url: str) -> tuple[list[float], list[float]]:
 
 
 async def _fill(database: Database, number: int, count: int) -> None:
-    """Record events as an issue gets them whose every delivery repeats its labels and its title, one each minute."""
+    """Record the events of an issue whose deliveries, one a minute, repeat its labels and its title."""
     subject, begin = Ref(f"github:acme/app#{number}"), at(2)
     events: list[LifecycleEvent] = [Proposed(subject, begin)]
     for minute in range(count // 4):

@@ -95,7 +95,7 @@ def _proof(security: list[Mapping[str, Any]]) -> str:
     if not schemes:
         return "nothing"
     if {} in security:
-        return "a token, unless it is open"
+        return "a token, unless the endpoint is open"
     ways = {"a token": BEARER in schemes, "a signature or secret": any(name != BEARER for name in schemes)}
     return " or ".join(way for way, possible in ways.items() if possible)
 

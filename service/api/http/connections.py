@@ -70,7 +70,7 @@ class Connections:
         self._waiting.pop(connection, None)
 
     def wait(self, connection: Connection, seconds: float) -> None:
-        """From now on, the connection waits for its client, for at most this long."""
+        """Record that a connection waits for its client from now on, for at most this long."""
         if connection in self._open:
             self._waiting.pop(connection, None)
             self._waiting[connection] = self._ticks + seconds / _TICK_SECONDS

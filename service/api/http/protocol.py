@@ -74,7 +74,7 @@ class HttpProtocol(HttpToolsProtocol):
         # Bytes of the body within `_received`; None while the read with the end of the head is parsed.
         self._of_body: int | None = None
         self._chunks = 0
-        # How much of an answer was not sent when this was last looked at.
+        # How many bytes of an answer were not yet sent at the last deadline, or when writing was paused.
         self._unsent = 0
         # The refusal that follows the answers to earlier requests.
         self._refusal: Exception | None = None
@@ -113,7 +113,7 @@ class HttpProtocol(HttpToolsProtocol):
                 self._check_frame()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # Uvicorn always closes the connection
-        # If this returns False, the event loop closes the connection, past `CoalescingTransport.close`.
+        # If this returns False, the event loop closes the connection without a call of `CoalescingTransport.close`.
         cast("CoalescingTransport", self.transport).flush()
         if self._refusal is not None:
             return True

@@ -161,7 +161,7 @@ def _data(raw: bytes) -> _Data:
 
 
 def _unread(raw: bytes) -> Iterator[str]:
-    """Say which properties of the data are not read. A name that may be anything but a property is not quoted."""
+    """Say which properties of the data are not read. A name that does not have the form of a property is left out."""
     names = decode(raw, dict[str, msgspec.Raw], "data") if raw else {}
     unknown = [name for name in names if name not in EventData.__struct_fields__]
     for name in islice(filter(_PROPERTY.fullmatch, unknown), _MOST_NAMED):

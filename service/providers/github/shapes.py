@@ -22,7 +22,7 @@ SHAPES: Mapping[str, frozenset[str]] = {
     "repository": frozenset(),
     "workflow_run": frozenset({"workflow_run"}),
 }
-"""For each event that is read, the telling members that its body may have."""
+"""For each event that loopgauge reads, the members of `_TELLING` that its body may have."""
 
 _TELLING = (
     "after",

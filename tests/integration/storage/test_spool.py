@@ -428,8 +428,8 @@ def test_no_delivery_is_lost_if_another_process_removes_the_file(tmp_path: Path)
     second.add([_numbered(1)])
     first.remove([_numbered(1).id])
     third.add([_numbered(2)])
-    # The second process still has the removed file open. It must neither write to it, nor remove the log of the new
-    # file when it closes the old one.
+    # The second process still has the removed file open. This process must not write to the removed file, nor remove
+    # the log of the new file when it closes the removed one.
     second.close()
     assert (tmp_path / f"{FILE}-wal").stat().st_size > 0
     assert second.add([_numbered(3)]) == {_numbered(3).id}

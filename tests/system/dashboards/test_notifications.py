@@ -67,7 +67,7 @@ def _configuration(url: str, directory: Path) -> Path:
 
 
 def _texts_by_alert() -> dict[str, Mapping[str, str]]:
-    """The texts of the first alerts that the rules' unit tests expect for the team `search`, of two kinds.
+    """The texts of two alerts for the team `search`, as the unit tests of the rules first expect them.
 
     `promtool` compares these texts with those that the rules make.
     """

@@ -55,7 +55,7 @@ class Fuzzed:
         answers: the number of answers, by kind of request and status.
         wrong: requests with a 5xx or no answer, with what happened.
         memory: the resident memory of the process in bytes, once a second.
-        faults: errors of the service itself in its log, and verdicts that name one.
+        faults: errors of the service itself in its log, and verdicts that name such an error.
         verdicts: the number of deliveries by verdict and reason.
         pending: how many deliveries and subjects were still pending after `PATIENCE_SECONDS`.
     """

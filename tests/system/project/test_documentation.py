@@ -1,4 +1,4 @@
-"""The commands of the documentation work, each page's in the page's order, and print what the page shows."""
+"""The commands of each page of the documentation work in the order of the page, and print what the page shows."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Every instant of an experiment is known to the property, the history and the query that keep the future out."""
+"""`Experiment.instants`, `as_of` and the query of the latest instant know every instant of an experiment."""
 
 import pytest
 

@@ -30,7 +30,7 @@ def _minutes(number: int) -> list[datetime]:
 
 
 def _stated(times: Sequence[datetime]) -> list[LifecycleEvent]:
-    """An issue whose every delivery repeats its label, its team and a title that changes twice a day."""
+    """The events of an issue whose deliveries repeat its label, team and title. The title changes twice a day."""
     events: list[LifecycleEvent] = [Proposed(ROOT, at(2))]
     for at_ in times:
         events += [

@@ -1,4 +1,4 @@
-"""A signed body of one event cannot be sent again as another event of GitHub, because each body has a shape."""
+"""A signed body of one event of GitHub cannot be sent again as another event, because each event has its own shape."""
 
 import json
 from collections import defaultdict
