@@ -31,6 +31,7 @@ from service.api.http.problems import (
     answer_internal_error,
     describe_problems,
     problem_for,
+    shorten_named,
 )
 from service.api.http.request_metrics import method_label
 from service.api.http.security_headers import HEADERS, RAW_HEADERS
@@ -215,7 +216,7 @@ class WebhookEndpoint:
         source = self._sources.get(name)
         nearest = "" if source else suggest(name, self._sources)
         provider = source.provider.name if source else None
-        return Address(name, provider, f"{self._prefix}{nearest}" if nearest else "")
+        return Address(shorten_named(name), provider, f"{self._prefix}{nearest}" if nearest else "")
 
     async def _accept(self, name: str, scope: Scope, receive: Receive) -> tuple[Delivery, Stored]:
         source = self._sources.get(name)

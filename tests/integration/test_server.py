@@ -1,6 +1,7 @@
 """The server sends answers whole and in order, and the head and body of a short answer in one write."""
 
 import asyncio
+import resource
 import socket
 import struct
 from collections.abc import AsyncIterator, Iterator
@@ -53,6 +54,17 @@ async def _serving(app: ASGIApp) -> AsyncIterator[int]:
     finally:
         server.should_exit = True
         await serving
+
+
+def test_the_soft_limit_for_descriptors_is_raised() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        server_config(_app())
+        raised, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert raised == (8192 if hard == resource.RLIM_INFINITY else min(8192, hard))
 
 
 @asynccontextmanager

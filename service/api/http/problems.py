@@ -33,6 +33,9 @@ from service.runtime.subprocess import ChildProcessFailed
 from service.storage.cursors import InvalidCursor
 from service.storage.errors import DatabaseMisconfigured, DatabaseRejected, DatabaseUnavailable
 
+_MOST_FIELDS = 20
+_LONGEST_NAME = 200
+
 
 class UnknownSource(Exception):
     """No source has this name."""
@@ -336,7 +339,7 @@ async def _answer_disconnect(_request: Request, _error: Exception) -> Response:
 async def answer_http_exception(request: Request, error: HTTPException) -> JSONResponse:
     status = HTTPStatus(error.status_code)
     phrase = status.phrase
-    detail = f"{request.method} {request.url.path}: {phrase}" if error.detail == phrase else error.detail
+    detail = f"{request.method} {shorten_named(request.url.path)}: {phrase}" if error.detail == phrase else error.detail
     headers = dict(error.headers or {})
     allowed = headers.pop("Allow", headers.pop("allow", ""))
     if allowed:
@@ -350,12 +353,18 @@ def _with_head(methods: Sequence[str]) -> list[str]:
 
 
 async def _answer_validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
-    fields = [{"field": _dotted(invalid["loc"]), "message": describe_invalid(invalid)} for invalid in error.errors()]
-    return problem_for(
-        InvalidRequest("; ".join(f"{invalid['field']}: {invalid['message']}" for invalid in fields)), errors=fields
-    )
+    found = error.errors()
+    fields = [{"field": _dotted(each["loc"]), "message": describe_invalid(each)} for each in found[:_MOST_FIELDS]]
+    told = [f"{invalid['field']}: {invalid['message']}" for invalid in fields]
+    told += [f"{len(found) - _MOST_FIELDS} more"] if len(found) > _MOST_FIELDS else []
+    return problem_for(InvalidRequest("; ".join(told)), errors=fields)
 
 
 def _dotted(path: Iterable[object]) -> str:
     """A field's path, such as `body.event`. Characters that UTF-8 cannot encode (lone surrogates) are escaped."""
-    return ".".join(map(str, path)).encode("utf-8", "backslashreplace").decode()
+    return shorten_named(".".join(map(str, path)).encode("utf-8", "backslashreplace").decode())
+
+
+def shorten_named(name: str) -> str:
+    """A name that the client chose, so short that the answer is hardly longer than the request."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"

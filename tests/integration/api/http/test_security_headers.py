@@ -246,3 +246,25 @@ async def test_only_the_admin_token_reads_bodies(database: Database) -> None:
         for_admins = (await client.get(f"/deliveries/{delivery}", headers=bearer("adm1n-t0ken"))).text
     assert "x-github-delivery" in for_admins
     assert [path for path, text in answers.items() if "x-github-delivery" in text or "octo-dev" in text] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/experiments?{'&'.join(f'{number:x}=' for number in range(9000))}",
+        f"/experiments?{'x' * 60_000}=1",
+        f"/{'x' * 60_000}",
+        f"/webhooks/{'x' * 60_000}",
+    ],
+    ids=["many parameters", "a long parameter", "a long path", "a long name of a source"],
+)
+async def test_an_answer_is_no_longer_than_its_request_makes_necessary(database: Database, path: str) -> None:
+    async with api(database) as client:
+        answers = [
+            await client.get(path),
+            await client.post(path),
+            await client.get(path, headers={"accept": "text/html"}),
+        ]
+    for answer in answers:
+        assert answer.status_code in {404, 405, 422}
+        assert len(answer.content) < 10_000

@@ -50,6 +50,12 @@ def test_a_client_without_an_accept_header_gets_json() -> None:
     assert not prefers_html(_connection())
 
 
+def test_the_first_64_entries_of_a_header_count_so_that_a_header_of_commas_takes_hardly_any_time() -> None:
+    others = ",".join(f"x-{number}" for number in range(63))
+    assert quality(f"{others},gzip", "gzip") == 1
+    assert quality(f"{others},x,gzip", "gzip") == quality("," * 60_000 + "gzip", "gzip") == 0
+
+
 def test_several_accept_headers_count_as_one_list() -> None:
     assert not prefers_html(_connection("text/html;q=0.5", "application/json"))
 
