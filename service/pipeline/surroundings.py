@@ -89,7 +89,7 @@ class Surroundings:
         return counting
 
     def objections(self, root: Ref) -> Callable[[LifecycleEvent], str]:
-        """A function that says why an event on evidence does not count for a root; empty if nothing objects."""
+        """A function that returns why an event on evidence does not count for a root, or an empty text if it counts."""
         vouched, projects = self._vouched(root), self._places(root)
 
         def find(event: LifecycleEvent) -> str:

@@ -202,7 +202,10 @@ async def _explain_experiment(
 
 
 def _objections(surroundings: Surroundings, subject: Ref) -> Callable[[LifecycleEvent], str]:
-    """Why an event does not count for the experiment of the subject, or for the experiments that the subject serves."""
+    """A function that returns why an event counts for none of the experiments that the subject is or serves.
+
+    It returns an empty text if the event counts for one of them.
+    """
     served = (
         [subject] if subject in surroundings.roots else sorted(surroundings.ancestors(subject) & surroundings.roots)
     )

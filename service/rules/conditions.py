@@ -29,7 +29,7 @@ _OTHER_WORDS: Mapping[str, str] = {
     "result": "conclusion",
     "pipeline": "workflow",
 }
-"""The conditions that people probably mean by words of the vendors."""
+"""The condition that people probably mean by each of these words of vendors."""
 
 
 _Patterns = Annotated[tuple[Annotated[Pattern, BeforeValidator(read_pattern)], ...], BeforeValidator(as_list)]

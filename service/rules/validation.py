@@ -166,7 +166,7 @@ def refusal(found: Iterable[Found]) -> ValidationError:
 
 
 def _without(value: Any, wrong: Collection[Path]) -> Any:
-    """A value without the values at the paths, and without lists and mappings that would be empty then."""
+    """A copy of a value without the parts at these paths, and without lists and mappings that become empty."""
     inside: dict[int | str, list[Path]] = {}
     for step, *rest in filter(None, wrong):
         inside.setdefault(step, []).append(tuple(rest))

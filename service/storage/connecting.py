@@ -143,7 +143,7 @@ def _check_encoding(connection: SessionConnection) -> None:
 def _verify_with_system(options: Mapping[str, str]) -> ssl.SSLContext:
     """A context that trusts the authorities that the operating system trusts, and checks the name of the host.
 
-    The driver itself makes a context only from a file of authorities.
+    The driver itself can make such a context only from a file of authorities.
     """
     context = ssl.create_default_context()
     context.set_alpn_protocols(["postgresql"])

@@ -56,7 +56,7 @@ def test_while_the_database_is_away_the_log_has_at_most_one_warning_about_the_wo
             return logged.count(("debug", "work postponed")) >= 4
 
         wait_for(is_postponed_often, "several attempts of each kind of work")
-    # The worker may log the warning before the service listens; `serving` has then read it.
+    # The worker may log the warning before the service listens. Then `serving` has read the warning already.
     assert logged.count(("warning", "work postponed")) <= 1
 
 

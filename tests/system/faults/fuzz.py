@@ -40,7 +40,7 @@ _TOKENS = {"READ": "a-read-token", "WRITE": "a-write-token", "ADMIN": "an-admin-
 # The memory of a process that leaks nothing still varies by this much, for example with the bodies being received.
 _GROWTH_BYTES = 32 * 1024 * 1024
 _RECEIVE_BYTES = 65_536
-# A malformed request may also be unfinished. Then the service waits for its rest, and no answer is needed.
+# A malformed request may also be unfinished. Then the service waits for the rest of the request, and need not answer.
 _UNFINISHED_SECONDS = 2.0
 _NO_ANSWER = 0
 # The right answer to a request of HTTP/2, which is malformed for HTTP/1.1.
