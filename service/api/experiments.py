@@ -127,7 +127,7 @@ def build_router(
 
     @routes.get(
         "/{experiment:path}/explain",
-        summary="Explain an experiment: its timeline, who said what is in force, and the metrics that count it",
+        summary="Explain an experiment: its timeline, the statements in force, and the metrics that count it",
         description=(
             "If the path names evidence, such as a commit, `serves` lists the experiments that the evidence belongs to."
         ),

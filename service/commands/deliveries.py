@@ -196,7 +196,7 @@ def _values(shown: "WholeDelivery") -> Iterator[tuple[str, object]]:
 
 
 def _shown(value: object) -> str:
-    """A value of a delivery. On a terminal, no character of the body controls the terminal; a file gets the body."""
+    """A value of a delivery. A terminal gets the value without control characters; a file gets it unchanged."""
     from service.commands.table import printable, terminal_width
 
     lines = ("-" if value is None else str(value)).split("\n")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @takes_address
 @AS_JSON
 def explain(reference: str, events: bool, address: Address, as_json: bool) -> None:
-    """Explain an experiment: its timeline, who said what is in force, and the metrics that count it.
+    """Explain an experiment: its timeline, the statements in force, and the metrics that count it.
 
     REFERENCE names the experiment or its evidence: the address in your browser, a short form such as acme/app#45 or
     ML-12, the hash of a commit, a reference such as github:acme/app#45, or the id of the experiment. If it means

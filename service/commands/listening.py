@@ -110,7 +110,7 @@ def warn_about_durations(settings: Settings, rules: Rules) -> None:
 
 
 def announce(settings: Settings, listening: socket.socket, *, is_new: bool = False) -> None:
-    """Print the addresses of the service on a terminal, and log them elsewhere.
+    """Print the addresses of the service if standard error is a terminal; otherwise, log them.
 
     Args:
         is_new: whether the read token is new. The link that signs a browser in contains this token, and is printed only

@@ -110,7 +110,7 @@ def wrapped(words: Sequence[str], width: int, *, indent: str = "") -> Iterator[s
 
 
 def _wrap(text: str, width: int, first: str = "", later: str = "") -> Iterator[str]:
-    # The filler makes a wide character as long as it is wide.
+    # `textwrap` counts characters, not columns: let a wide character count as two by a filler after it.
     measured = "".join(letter + _FILLER * (_columns_of(letter) - 1) for letter in text)
     for line in textwrap.wrap(
         measured,

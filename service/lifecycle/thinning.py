@@ -3,10 +3,10 @@
 A subject may get thousands of events that say the same: each delivery about an item repeats its title and its labels,
 and a pipeline may run every minute. Only some of these events can change the experiment, so folds leave the others out.
 
-Events that say the same form a series. The first and the last `_ENDS` events of a series stay, and the first and the
-last event of each day. So a series of at most twice `_ENDS` events stays complete. Thinning is a function of the set of
-events, and may be repeated: thinning a thinned set and some more events gives the same set as thinning all events at
-once. So neither the order of the events nor the time of thinning changes an experiment.
+A series consists of the events that say the same. The first and the last `_ENDS` events of a series stay, and the first
+and the last event of each day. So a series of at most twice `_ENDS` events stays complete. Thinning is a function of
+the set of events, and may be repeated: thinning a thinned set and some more events gives the same set as thinning all
+events at once. So neither the order of the events nor the time of thinning changes an experiment.
 """
 
 from collections.abc import Collection, Iterator

@@ -47,7 +47,7 @@ def find_objection(event: LifecycleEvent, *, own: Collection[str], experiments: 
     Args:
         own: the projects of the evidence, under all of their names.
         experiments: the projects of the experiment, under all of their names; or, if it has none, its own names.
-        vouched: whether the evidence belongs to the experiment without the change of an outsider that is not merged.
+        vouched: whether the links from the evidence to the experiment hold without the unmerged changes of outsiders.
     """
     if is_command(event):
         return "" if set(own) & set(experiments) or _is_named(event, experiments) else OUTSIDE_PROJECT

@@ -150,8 +150,8 @@ async def read_surroundings(
 ) -> Surroundings:
     """Read the surroundings of subjects, as they are committed now.
 
-    The evidence is complete for the subjects and their descendants. The surroundings contain the ancestors of these
-    with their events, but not all evidence of the ancestors.
+    The surroundings contain all evidence below the subjects. They also contain all ancestors of the subjects and of
+    this evidence, with their events, but not all evidence below these ancestors.
 
     Args:
         names: the recorded renames, if the caller has read them in this transaction.

@@ -70,7 +70,8 @@ class PartAnswer(BaseModel):
 
 
 class FigureAnswer(BaseModel):
-    """A sample of a metric that counts the experiment, even if its value is 0.
+    """A sample of a metric that counts the experiment. A share with the value 0 counts the experiments in its
+    denominator.
 
     `value` is the value of the sample now, in the metric's unit; null if it is not published or not computed here, and
     then `remark` says why. `own` is the experiment's own part of a count, its own duration in seconds, or its own Unix

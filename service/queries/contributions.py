@@ -117,7 +117,8 @@ class _Contributions:
     """The samples of an experiment's row, and the samples that the experiment would have if it were the only one."""
 
     def __init__(self, experiment: Experiment, row: TeamRow, terms: Terms, now: datetime) -> None:
-        # The views contain one row only: give it a row of its own, or the row of the other teams.
+        # The views contain the experiments of one row only. `max_teams=0` combines their teams into the row of the
+        # other teams.
         terms = replace(terms, max_teams=0 if row.name == OTHER_TEAMS else 1)
         self._experiment = experiment
         self._row = row
@@ -170,7 +171,7 @@ class _Contributions:
 
     @cached_property
     def _row_repeats(self) -> Counter[str]:
-        """How often an idea of the row started again, by window."""
+        """How often ideas of the row were started again, by window."""
         in_row = self._row.experiments or ()
         return self._count_repeats({one.root for one in in_row}, (*self._row.same_titles, *in_row))
 

@@ -1,4 +1,4 @@
-"""The samples of shares and quantiles: the experiments that the minimum sample counts, and a share's numerator."""
+"""The samples of shares and quantiles: the experiments whose number must reach the minimum sample, and numerators."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeAlias

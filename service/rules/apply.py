@@ -190,7 +190,8 @@ class _Decisions:
 
     Attributes:
         decided: the names of decisions, each with the label that matched.
-        refused: the labels whose values the first rule could not use. A later rule may still accept the label.
+        refused: by decision, the refusal of the first rule that matched a label but could not use its value. A later
+            rule may still accept the label.
         marked: whether a rule marks the subject as an experiment.
     """
 

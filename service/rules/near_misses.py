@@ -38,9 +38,9 @@ class NearMiss:
 def find_near_misses(
     rules: Rules, provider: str, observations: Sequence[Observed], payload: RawPayload
 ) -> list[NearMiss]:
-    """The rules that match a delivery but for the fewest conditions; rules that would make it count take precedence.
+    """Find the rules of which a delivery fails the fewest conditions. Rules that would make it count take precedence.
 
-    A rule that would not make it count is a candidate only if a single condition is not met.
+    A rule that would not make the delivery count is a candidate only if a single condition is not met.
     """
     found: list[tuple[int, bool, NearMiss]] = []
     for rule in _each_once(rules):

@@ -1,4 +1,4 @@
-"""Outsiders: what their changes may say, and how far the commands of others reach."""
+"""Outsiders, whose changes link to their own project only, and the further projects in which commands count."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -33,7 +33,9 @@ def find_outsiders(rules: Rules, provider: str, observed: Sequence[Observation])
 
 
 def state_outsider(outsider: Outsider | None) -> Iterator[LifecycleEvent]:
-    """The events that a change is an outsider's, and that someone merged it. A run on a commit states none."""
+    """Yield an event that says that an outsider made a change and, if the change was merged, an event that ends this. A
+    run on a commit has no such events.
+    """
     if outsider is None or not projects_of([outsider.subject]):
         return
     yield Declared(outsider.subject, outsider.since, "outsider", "true", "item")

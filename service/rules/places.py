@@ -31,7 +31,8 @@ def find_place(root: yaml.Node | None, path: Path) -> Place:
             steps.append((step, child))
             node = child
         elif isinstance(node, yaml.MappingNode) and isinstance(step, str) and step != KEY:
-            # The value is missing. Otherwise, the file has a single value in place of a list or a mapping.
+            # The key is missing. Any other step that is not found leads into a single value in place of a list or a
+            # mapping, or is `KEY`: omit this step.
             steps.append((step, None))
     return *position(mark), _in_words(steps)
 

@@ -100,7 +100,9 @@ def read_teams(value: object) -> object:
 
 
 def read_projects(value: object) -> object:
-    """For each pattern of projects, the patterns of the projects whose experiments its commands apply to."""
+    """Read `trust_projects`: for each pattern of projects, the patterns of the projects to whose experiments the
+    commands in the former apply.
+    """
 
     def read(pattern: str, others: object) -> tuple[str, tuple[str, ...]]:
         try:

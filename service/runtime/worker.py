@@ -165,7 +165,8 @@ class Worker:
                 failures = 0
                 await self._pause(self._spacing())
             else:
-                # Another process takes the snapshots now, so a failed snapshot of this process is settled.
+                # Another process takes the snapshots now. If a snapshot of this process has failed, log that the
+                # failure is over.
                 self._log_success(self._take_snapshot)
                 await self._figures.close()
             await pause(self._interval.total_seconds(), self._changed)

@@ -1,4 +1,6 @@
-"""The table `spare_events`: events of busy subjects that folds do not read, and pages of these and all other events."""
+"""The table `spare_events`: events of busy subjects that folds do not read. `read_page` reads all events, spare or
+not.
+"""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -34,7 +36,8 @@ _RESTORE_SPARE = text(
 async def delete_unasserted(connection: Connection, subjects: Collection[Ref]) -> None:
     """Delete each event of the subjects that no delivery states: `event_deliveries` has no row for such an event.
 
-    If an event is deleted that folds read, all spare events of its subject are restored: one of them may now decide.
+    If this deletes an event that is not spare, restore all spare events of its subject, because one of them may now
+    decide.
     """
     named = {"subjects": sorted(subjects)}
     await connection.execute(_DELETE_UNASSERTED_SPARE, named)
@@ -54,7 +57,7 @@ _MOVE_SPARE = text(
 
 
 async def read_events(connection: Connection, subject: Ref, most: int) -> Sequence[IdentifiedRow]:
-    """Read at most `most` events of one subject that folds read, without decoding them, each with its id."""
+    """Read at most `most` events of one subject, without the spare events. Each has its id, and is not decoded."""
     rows: Sequence[IdentifiedRow] = await (await driver_of(connection)).fetch(_IDENTIFIED, subject, most)
     return rows
 

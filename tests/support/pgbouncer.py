@@ -22,7 +22,9 @@ Mode = Literal["session", "transaction"]
 _PROGRAM = Path("/usr/sbin/pgbouncer")
 _SOCKET = ".s.PGSQL.5432"
 FEW = 3
-"""Few sessions of PostgreSQL for many clients: consecutive transactions of a client get different sessions."""
+"""A number of sessions that is smaller than the number of clients: consecutive transactions of a client get different
+sessions.
+"""
 _MANY = 40
 
 

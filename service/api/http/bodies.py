@@ -152,7 +152,7 @@ class BodyReader:
 
 
 def _check_complete(body: _ArrivingBody, declared: str) -> None:
-    """Refuse a body that does not have its declared length, whatever the server in front has made of it."""
+    """Refuse a body that does not have its declared length, even if the HTTP server has accepted the body."""
     digits = declared.strip()
     if digits and digits.lstrip("0") != str(body.size or ""):
         raise IncompleteBody(f"the body has {body.size} bytes, but its Content-Length is {_shortened(digits)}")

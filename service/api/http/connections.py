@@ -57,7 +57,7 @@ class Connections:
                 this number shows how many descriptors the process uses.
         """
         if (len(self._open) >= self._most or descriptor >= self._most_descriptors) and not self._make_room():
-            self._full.record("new connections refused, because every other one awaited its answer")
+            self._full.record("new connections refused, because every open connection awaited its answer")
             return False
         self._open.add(connection)
         if self._timer is None:

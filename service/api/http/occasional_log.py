@@ -34,7 +34,7 @@ class OccasionalLog:
 
     @property
     def pending(self) -> bool:
-        """Whether events are counted that no line has yet."""
+        """Whether events were counted since the last line."""
         return bool(self._counts)
 
     def flush(self) -> None:

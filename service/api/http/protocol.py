@@ -136,7 +136,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        # The deadline of the first head runs since the connection opened.
+        # On a new connection, the deadline of the head has run since the connection was opened.
         self._in_head, self._head_timed = True, self.cycle is None
         self._chunks = 0
 

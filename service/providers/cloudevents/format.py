@@ -98,7 +98,8 @@ def parts(headers: Mapping[str, str], body: bytes) -> Iterator[Part]:
         for place, event in enumerate(events):
             yield Part({"content-type": STRUCTURED}, event, place)
     elif content_type == STRUCTURED:
-        # The attributes are in the body. Headers such as `ce-type` would contradict it in lists of deliveries.
+        # The attributes are in the body. Omit headers such as `ce-type`: lists of deliveries would show them, even if
+        # they contradict the body.
         yield Part({"content-type": STRUCTURED}, body)
     elif ATTRIBUTE + "specversion" in headers:
         yield Part(headers, body)

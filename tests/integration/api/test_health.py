@@ -25,8 +25,8 @@ async def _ready(client: httpx.AsyncClient, *, silent: bool = False) -> tuple[in
     """The status, the mode and the checks of an answer.
 
     Args:
-        silent: whether PostgreSQL is expected not to answer in time. Otherwise, ask again if it does not: on a busy
-            machine, it may need longer.
+        silent: whether PostgreSQL is expected to be silent. If it is not, ask again until PostgreSQL answers in time,
+            because it may need longer on a busy machine.
     """
     response = await client.get("/readyz")
     answer = response.json()
@@ -232,7 +232,7 @@ async def test_a_process_that_refuses_deliveries_is_not_ready_until_it_can_store
         status, _, checks = await _ready(client)
         assert (await _ready(client))[0] == 503
         await _run(database, "DROP TRIGGER full_disk ON deliveries")
-        # No further delivery is necessary, because an unready process receives none.
+        # The process becomes ready without a further delivery, because an unready process receives none.
         mended = await _ready(client)
         async with database.transaction() as connection:
             assert await connection.scalar(text("SELECT count(*) FROM deliveries")) == 0

@@ -144,7 +144,7 @@ async def test_an_experiment_that_states_the_address_of_an_issue_does_not_hide_t
         await deliver(database, Issue(created_at=at(2), labels=()).opened())
         unclear = await explained(client, "https://github.com/acme/app/issues/45")
         assert [one["reference"] for one in unclear.json()["candidates"]] == ["github:acme/app#45", "key:a"]
-        # The form of the address and the address that the experiment has agree.
+        # Now both the syntax of the address and the stored addresses lead to `github:acme/app#45`.
         await deliver(database, Issue(created_at=at(2)).opened())
         assert await roots(client, "https://github.com/acme/app/issues/45") == ["github:acme/app#45"]
 

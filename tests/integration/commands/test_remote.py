@@ -58,7 +58,7 @@ def test_a_command_prints_the_same_about_a_remote_service_as_about_the_local_dat
 
 
 def _without_ages(printed: str) -> list[str]:
-    """The lines without the times that depend on the time of the command."""
+    """The printed lines, without the ages and without the end of the period: both depend on when the command runs."""
     lines = re.sub(r"up to \S+ \S+ UTC", "up to now", printed).splitlines()
     return [line for line in lines if not line.strip().startswith("age")]
 

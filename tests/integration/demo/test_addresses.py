@@ -1,4 +1,4 @@
-"""The browser's address of every item of the demo finds the item."""
+"""The API finds every item of the demo by the address that a browser shows."""
 
 import json
 import random

@@ -59,7 +59,8 @@ def keep_busy(directory: Path, seconds: float, tickets: int, repetitions: int, p
     Args:
         tickets: the number of densely linked tickets.
         repetitions: the number of deliveries about one busy ticket.
-        patience: how many seconds to wait, after the last answer, until all honest deliveries have their experiments.
+        patience: the maximum number of seconds to wait, after the last answer, for the experiments of all honest
+            deliveries.
     """
     with contextlib.closing(Cluster(directory / "cluster")) as cluster:
         asyncio.run(migrate(cluster.url))

@@ -229,7 +229,9 @@ def _waiting(member: Member) -> int:
 
 
 def _logged_faults(log: Path) -> Iterator[str]:
-    """The errors in the log, without what differs from one to the next."""
+    """The errors in the log: the event of each, and the last line of its exception, so that equal errors have equal
+    texts.
+    """
     for line in log.read_text().splitlines():
         entry = json.loads(line) if line.startswith("{") else {"level": "error", "event": line}
         if entry["level"] in {"error", "critical"}:

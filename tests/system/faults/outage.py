@@ -112,9 +112,10 @@ def outage(
 
     Args:
         seconds: the duration of the outage.
-        patience: how many seconds to wait, after the last answer, until every accepted delivery is counted.
+        patience: the maximum number of seconds to wait, after the last answer, until every accepted delivery is
+            counted.
         answer_seconds: how long a sender waits for an answer; GitHub waits for ten seconds.
-        mode: the mode of the PgBouncer through which the service connects, if it does.
+        mode: the mode of the PgBouncer through which the service connects; None to connect without one.
     """
     lasting = seconds + 2 * _AROUND_SECONDS
 

@@ -32,7 +32,8 @@ async def test_no_secret_is_revealed(database: Database, database_url: str, tmp_
     with serving(url, tmp_path, **variables) as service:
         answers = await asyncio.to_thread(_ask_everything, service.url)
         service.post_all([Issue(created_at=at(2)).opened(), github("issues", b"{")])
-        # Break the database: from now on reads and writes fail. Two transactions cannot deadlock with the service.
+        # Break the database: from now on reads and writes fail. Rename each table in a transaction of its own, because
+        # a transaction that locks both tables could deadlock with the service.
         for table in ("experiments", "touched"):
             async with database.transaction() as connection:
                 await connection.execute(text(f"ALTER TABLE {table} RENAME TO gone_{table}"))

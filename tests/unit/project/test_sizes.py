@@ -1,4 +1,4 @@
-"""The first pages that people read are short, and the README shows a picture that describes itself."""
+"""The first pages that people read are short, and the picture in the README has a text that says what it shows."""
 
 import re
 

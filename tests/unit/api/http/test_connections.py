@@ -79,7 +79,7 @@ async def test_the_log_says_at_most_once_a_minute_how_many_connections_found_no_
         clock.now = 60.0
         connections.admit(_Client(), 10)
     closed = "connections closed that had waited longest for their client"
-    refused = "new connections refused, because every other one awaited its answer"
+    refused = "new connections refused, because every open connection awaited its answer"
     assert [one["reasons"] for one in logged] == [{closed: 1}, {closed: 4, refused: 2}]
     assert {one["log_level"] for one in logged} == {"warning"}
 
