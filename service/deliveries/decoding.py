@@ -56,9 +56,36 @@ def decode(payload: bytes, expected: type[_Payload]) -> _Payload:
     try:
         return msgspec.json.decode(payload, type=expected)
     except msgspec.ValidationError as error:
-        raise UnreadableDelivery(f"a field is missing or malformed: {error}{_remark(error)}") from error
+        problem = describe_mismatch(str(error))
+        raise UnreadableDelivery(f"a field is missing or malformed: {problem}{_remark(error)}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableDelivery(describe_non_json(payload, error)) from error
+
+
+_TYPES: Mapping[str, str] = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "a list",
+}
+_NAMED = re.compile(r"`([a-z]+(?: \| [a-z]+)*)`")
+
+
+def describe_mismatch(text: str) -> str:
+    """Say in the words of JSON what the decoder, which names types of Python, expected and got.
+
+    For example: "expected a whole number, got text - at `$.issue.number`".
+    """
+    problem, at, path = text.partition(" - at `")
+    if problem.startswith("Expected"):
+        problem = _NAMED.sub(_name_types, problem[0].lower() + problem[1:])
+    return problem.removeprefix("Object ") + at + path
+
+
+def _name_types(named: re.Match[str]) -> str:
+    return " or ".join(_TYPES.get(name, name) for name in named[1].split(" | "))
 
 
 def describe_non_json(body: bytes, error: Exception | str) -> str:

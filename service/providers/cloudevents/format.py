@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from service.deliveries.decoding import describe_non_json
+from service.deliveries.decoding import describe_mismatch, describe_non_json
 from service.deliveries.delivery import UnreadableDelivery
 from service.lifecycle.events import Result
 from service.lifecycle.fields import DATA_PROPERTIES
@@ -199,4 +199,4 @@ def _invalid(error: msgspec.ValidationError, within: str) -> InvalidEvent:
     wrong = _WRONG.fullmatch(problem)
     if wrong and name in _CHOICES:
         return InvalidEvent(field, expected_one_of(wrong[1], _CHOICES[name]))
-    return InvalidEvent(field, _EXPECTED.get(name, problem))
+    return InvalidEvent(field, _EXPECTED.get(name, describe_mismatch(problem)))

@@ -84,7 +84,7 @@ class GitLab:
         event = decode(document, AnyEvent)
         kind = event.object_kind or event.event_name
         if not kind:
-            raise UnreadableDelivery("a field is missing or malformed: Object missing required field `object_kind`")
+            raise UnreadableDelivery("a field is missing or malformed: missing required field `object_kind`")
         if kind == "push":
             return commits.read_push(document, delivery.received_at)
         reader = _READERS.get(kind)

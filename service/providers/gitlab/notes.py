@@ -100,5 +100,5 @@ def _updated_at(note: Note) -> datetime | None:
 
 def _required(found: _Subject | None, name: str) -> _Subject:
     if found is None:
-        raise UnreadableDelivery(f"a field is missing or malformed: Object missing required field `{name}`")
+        raise UnreadableDelivery(f"a field is missing or malformed: missing required field `{name}`")
     return found

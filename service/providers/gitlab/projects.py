@@ -33,7 +33,7 @@ def path(*candidates: Project | None) -> str:
     """
     known = known_path(*candidates)
     if known is None:
-        missing = "Object missing required field `path_with_namespace` - at `$.project`"
+        missing = "missing required field `path_with_namespace` - at `$.project`"
         raise UnreadableDelivery(f"a field is missing or malformed: {missing}")
     return known
 

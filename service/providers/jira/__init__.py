@@ -88,5 +88,5 @@ def _check_signature(signature: str, body: bytes, secrets: Sequence[bytes]) -> N
 def _read_post_function(document: bytes) -> Sequence[Observation]:
     """Read the body of a workflow's post function, the only kind of body that names no event."""
     if decode(document, PostFunction).transition is None:
-        raise UnreadableDelivery("a field is missing or malformed: Object missing required field `webhookEvent`")
+        raise UnreadableDelivery("a field is missing or malformed: missing required field `webhookEvent`")
     return events.read_transition(document)

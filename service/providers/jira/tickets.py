@@ -147,7 +147,7 @@ def _time(timestamp: int | None, fields: Fields) -> datetime:
         return from_milliseconds(timestamp, "$.timestamp")
     if fields.updated:
         return read_time(fields.updated, "$.issue.fields.updated")
-    raise UnreadableDelivery("a field is missing or malformed: Object missing required field `timestamp`")
+    raise UnreadableDelivery("a field is missing or malformed: missing required field `timestamp`")
 
 
 def _place(subject: Ref, fields: Fields) -> dict[Trait, tuple[str, ...]]:

@@ -227,10 +227,10 @@ UNREADABLE = {
     "empty": (github("issues", b""), "the body is not JSON"),
     "not UTF-8": (github("issues", b'{"action": "\xff"}'), "the body is not UTF-8: byte 12"),
     "an event that is not used, with a body that is not JSON": (github("star", b"nonsense"), "the body is not JSON"),
-    "no object": (github("issues", b"[1, 2]"), "Expected `object`, got `array`"),
+    "no object": (github("issues", b"[1, 2]"), "expected an object, got a list"),
     "a field short": (
         github("issues", {"action": "opened", "repository": {"full_name": "acme/app"}}),
-        "Object missing required field `issue`",
+        "missing required field `issue`",
     ),
     "deeper than deep": (github("issues", b'{"issue":' * 100_000), "nested too deeply"),
 }

@@ -282,7 +282,7 @@ def test_a_body_that_is_not_utf_8_is_unreadable(name: str, headers: Mapping[str,
 
 @pytest.mark.parametrize(("name", "headers"), [event for event in EVENTS if event[1].get("content-type") != BATCHED])
 def test_a_body_that_is_not_an_object_is_unreadable(name: str, headers: Mapping[str, str]) -> None:
-    with pytest.raises(UnreadableDelivery, match=r"got `array`; the body is a batch|is a batch, not one event"):
+    with pytest.raises(UnreadableDelivery, match=r"got a list; the body is a batch|is a batch, not one event"):
         observe(name, headers, b"[]")
 
 
