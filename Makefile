@@ -24,7 +24,7 @@ help: ## list the targets
 run: $(VENV)/run.done ## serve on 127.0.0.1:8080 with the embedded PostgreSQL; PORT=8081 chooses another port
 	@exec $(BIN)/loopgauge serve $(if $(PORT),--port $(PORT))
 
-demo: $(VENV)/run.done ## serve a simulated organisation with half a year of history; PORT, DATA_DIR and PROMETHEUS_PORT let two demos run
+demo: $(VENV)/run.done ## serve a simulated organisation with half a year of history; to run a second demo beside it, set PORT, DATA_DIR and PROMETHEUS_PORT
 	@exec $(BIN)/loopgauge demo $(if $(PORT),--port $(PORT)) $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") \
 		$(if $(PROMETHEUS_PORT),--prometheus-port $(PROMETHEUS_PORT))
 

@@ -1,4 +1,4 @@
-"""The guards of the endpoints, as the settings of the operator say."""
+"""The guards of the endpoints, made from the settings."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -24,8 +24,8 @@ def check_config(database: bool, as_json: bool) -> None:
 
     The command reads the environment, the file .env, the files in LOOPGAUGE_SECRETS_DIR and the rules file, and prints
     every fault. If there are no faults, it prints each setting with its value and its origin, the threshold of each
-    team, the number of rules, and the database. A secret is only shown as set. The command does not need the database.
-    The exit status is 0 if there are no faults, and 1 otherwise.
+    team, the number of rules, and the database. For a secret, it prints only `set`. The command does not need the
+    database. The exit status is 0 if there are no faults, and 1 otherwise.
     """
     from service.commands.faults import check_file
     from service.settings import inspect_settings

@@ -158,7 +158,7 @@ class Client:
             problem = msgspec.json.decode(response.content, type=_Problem)
         except msgspec.DecodeError:
             answer = f"{status} {response.reason_phrase}".strip()
-            advice = "check that the service runs behind its proxy, and" if status in _OF_GATEWAYS else "check"
+            advice = "check that the service runs behind its proxy, and check" if status in _OF_GATEWAYS else "check"
             return (
                 f"{self._url} does not answer as loopgauge does: {asked} is answered {answer}; "
                 f"{advice} --url or {URL_VARIABLE}"
@@ -237,7 +237,7 @@ def _in_process(local: "LocalApi") -> httpx.AsyncClient:
 
 
 def experiment_path(reference: str) -> str:
-    """The path of an experiment. A proxy must not merge the slashes of an address in it."""
+    """The path of an experiment. It escapes the `//` of an address, because a proxy could merge the slashes."""
     return f"/experiments/{quote(reference, safe='/:!@').replace('//', '/%2F')}"
 
 
@@ -305,9 +305,7 @@ def _moment(response: httpx.Response) -> str:
 def _unanswered(url: str, error: Exception) -> str:
     """The reason why there is no answer, with the remedy."""
     if isinstance(error, httpx.TimeoutException):
-        return (
-            f"{url} does not answer in time; check that the service runs there, and that a firewall lets you reach it"
-        )
+        return f"{url} does not answer in time; check that the service runs there, and that no firewall blocks it"
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -318,7 +316,9 @@ def _unanswered(url: str, error: Exception) -> str:
     if any("WRONG_VERSION_NUMBER" in str(cause) for cause in causes):
         return f"{url} does not speak https; try http{url.removeprefix('https')}"
     reason = next((cause.strerror for cause in reversed(causes) if isinstance(cause, OSError) and cause.strerror), "")
-    return f"cannot reach {url}: {reason or error}; check that the service runs there, and --url or {URL_VARIABLE}"
+    return (
+        f"cannot reach {url}: {reason or error}; check that the service runs there, and check --url or {URL_VARIABLE}"
+    )
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:

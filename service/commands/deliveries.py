@@ -161,7 +161,7 @@ async def _show_delivery(client: "Client", delivery: UUID, *, only_body: bool, a
 
 
 def _print_body(shown: "WholeDelivery") -> None:
-    """Print the body of a delivery, byte by byte unless the output is a terminal.
+    """Print the body of a delivery. Its bytes stay as they were sent, unless the output is a terminal.
 
     Raises:
         CommandFailed: the answer has no body.

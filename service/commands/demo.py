@@ -31,7 +31,7 @@ from service.commands.running import fail, listen, print_progress, refusal_reaso
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="A directory that only this demo uses; default: one for the demo in your directory for data.",
+    help="A directory that only this demo uses; default: loopgauge-demo in your system's directory for data.",
 )
 @click.option(
     "--prometheus/--no-prometheus",

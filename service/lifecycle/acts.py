@@ -223,6 +223,6 @@ def mark(subject: Ref, at: datetime, channel: Literal["api", "comment"]) -> Decl
 
 
 def propose(subject: Ref, at: datetime, channel: Literal["api", "comment"]) -> Iterator[LifecycleEvent]:
-    """The marks of a person's proposal: the subject is an experiment, and an exclusion on the same channel ends."""
+    """The events of a proposal: the subject becomes an experiment, and an exclusion on the same channel ends."""
     yield mark(subject, at, channel)
     yield Withdrawn(subject, at, "excluded", ACTS["excluded"].default, channel)

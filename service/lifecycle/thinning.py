@@ -19,7 +19,7 @@ from service.lifecycle.events import Declared, LifecycleEvent, Refused, Withdraw
 
 _ENDS = 50
 MOST_UNTHINNED = 2 * _ENDS
-"""The largest number of events of a subject that are never thinned."""
+"""The events of a subject that has at most this many are not thinned."""
 # A new value of these fields replaces the old one, and there may be any number of values.
 _TEXTS = frozenset({"title", "url"})
 _VALUE = frozenset({"value"})

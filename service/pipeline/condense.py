@@ -16,7 +16,9 @@ _MOST = 50_000
 
 
 async def condense(database: Transactions, subjects: Iterable[Ref]) -> None:
-    """Move the events of subjects that thinning leaves out. Folds thin the events anyway, so no experiment changes.
+    """Move the events that thinning leaves out to the table `spare_events`.
+
+    Folds thin the events anyway, so no experiment changes.
 
     Args:
         subjects: names under which events are stored.

@@ -52,9 +52,9 @@ _NAMES: Mapping[FieldName, Field] = {
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """The ways to declare a field: a label of the default rules, a comment, and a command line without its reference.
+    """The ways to declare a field: a label of the default rules, `/experiment <comment>`, and a `loopgauge` command.
 
-    `command` is empty if no command of the command line declares the field.
+    `command` contains neither `loopgauge` nor the reference. It is empty if no command declares the field.
     """
 
     label: str
@@ -62,7 +62,7 @@ class Remedy:
     command: str = ""
 
     def advise(self, root: str, *, takes_comments: bool) -> str:
-        """The advice for an experiment. It names the comment only if the experiment's tool may give commands."""
+        """The advice for an experiment. `takes_comments` says whether comments in its tool may give commands."""
         label = f"add the label {self.label}"
         if takes_comments:
             return f"{label}, or comment /experiment {self.comment}"

@@ -189,7 +189,7 @@ async def _explain_experiment(
     surroundings: Surroundings, experiment: Experiment, row: TeamRow, terms: Terms, now: datetime
 ) -> ExplainedExperiment:
     grounds = await asyncio.to_thread(surroundings.grounds, experiment.root)
-    # A large row takes a while. In a thread, the event loop goes on to serve other requests.
+    # A row with many experiments takes a while. Use a thread, so that the event loop goes on to serve other requests.
     contributions = await asyncio.to_thread(find_contributions, experiment, row, terms, now)
     return ExplainedExperiment(
         status_of(experiment, terms, now),

@@ -1,4 +1,7 @@
-"""Refusals: the commands and labels that have no effect, and why. Computed when asked, from all committed events."""
+"""Refusals: the commands and labels that have no effect, and why.
+
+Each request computes them from all committed events.
+"""
 
 import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -164,7 +167,7 @@ def _judge_for(surroundings: Surroundings, root: Ref, comment: Collection[Lifecy
 
 
 def _explain_absence(surroundings: Surroundings, subject: Ref, comment: Sequence[LifecycleEvent]) -> Iterator[str]:
-    """Say that the subject is no experiment. A command that came before an exclusion had its effect."""
+    """Say why the subject is no experiment, unless the command had its effect before the experiment was excluded."""
     exclusion = surroundings.excluded.get(subject)
     if exclusion is None:
         yield "nothing marks this as an experiment; comment /experiment propose, or add a mark that the rules name"

@@ -113,7 +113,7 @@ async def _at_address(connection: Connection, spellings: Sequence[str]) -> list[
 async def _known(
     connection: Connection, select: _Select, first: Sequence[Ref], others: Sequence[Ref], names: Aliases
 ) -> list[Ref]:
-    """The selected subjects among the first readings; if none is selected, the first one among the other readings."""
+    """The subjects that `select` finds among the first readings or, if there are none, the first of the others."""
     by_name = {name: subject for subject in (*first, *others) for name in names.names(subject)}
     selected = {names.canonical(by_name[name]) for name in await select(connection, by_name.keys())}
     meant = {names.canonical(subject) for subject in first} & selected

@@ -95,7 +95,7 @@ def _describe_unknown(verb: str) -> str:
 
 
 def _without_punctuation(word: str, choices: Collection[str]) -> str:
-    """The advice about an accepted word with punctuation, as at the end of a sentence. A word with @ is an account."""
+    """The advice to write an accepted word without punctuation, or an empty text. A word with @ may be an account."""
     bare = _PUNCTUATION.sub("", word.lower())
     return f"write {bare} without punctuation" if bare in choices and bare != word.lower() and "@" not in word else ""
 

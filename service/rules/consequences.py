@@ -113,5 +113,5 @@ class Then(Strict):
         if key in _DESCRIBE:
             return f"{key} is not an action of rules; write declare: {{team: …}}, or another field"
         if key in RULE_KEYS:
-            return f"{key} is not an action; write it beside then, with the same indentation"
+            return f"{key} is a key of the rule, not an action; write it beside then, with the same indentation"
         return super().explain_unknown(key)

@@ -56,7 +56,7 @@ def _capture(condition: Condition, value: str) -> Mapping[str, str] | None:
 
 
 def show(value: str) -> str:
-    """A value as a reason may quote it. A value that may contain an account, such as the label `@jane`, is left out."""
+    """The text that a reason shows for a value: `…` if the value may contain an account, as the label `@jane` does."""
     return "…" if names_account(value) else shorten(value)
 
 

@@ -103,7 +103,8 @@ class Rules:
             comment's author may change the project.
         trust_forks: the providers whose forks belong to the organisation. The author of a change from
             such a fork is no outsider, unless the payload says so.
-        trust_projects: for projects, patterns of further projects whose experiments their commands apply to.
+        trust_projects: for patterns of projects, the patterns of the further projects to whose experiments their
+            commands apply.
         thresholds: the idea-to-answer thresholds by team, including `default`.
         digest: a hash of the rules files.
     """
@@ -118,7 +119,7 @@ class Rules:
     trust_projects: tuple[tuple[Pattern, tuple[str, ...]], ...] = ()
 
     def trusted_from(self, project: str) -> tuple[str, ...]:
-        """The patterns of the further projects whose experiments commands in a project apply to."""
+        """The patterns of the further projects to whose experiments the commands of a project apply."""
         names = (project, project.partition(":")[2])
         named = (
             others for pattern, others in self.trust_projects if any(pattern.match(name) is not None for name in names)

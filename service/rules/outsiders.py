@@ -69,7 +69,7 @@ def _takes_branch(observation: Observation, outsiders: Mapping[Ref, Outsider]) -
 
 
 def widen(events: Iterable[LifecycleEvent], across: tuple[str, ...]) -> list[LifecycleEvent]:
-    """The events of commands, with the patterns of the further projects whose experiments the commands apply to."""
+    """The events of commands, with the patterns of the further projects to whose experiments the commands apply."""
     return [_widen(event, across) for event in events] if across else list(events)
 
 

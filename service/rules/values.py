@@ -29,7 +29,7 @@ class Vendors:
 
 
 def as_list(value: object) -> object:
-    """A list, or a list of a single value."""
+    """The value if it is a list, otherwise a list that contains only the value."""
     return value if isinstance(value, list) else [value]
 
 

@@ -28,7 +28,7 @@ class FailureLog:
         return True
 
     def record_success(self, work: str) -> bool:
-        """Record that some work succeeded, and return whether it was the last work that had failed."""
+        """Record that some work succeeded, and return whether it was the only work that was still failing."""
         if work not in self._failing:
             return False
         self._failing.remove(work)

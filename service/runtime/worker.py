@@ -126,8 +126,8 @@ class Worker:
         return await interpret_pending(self._database, self._rules, self._telemetry, self._clock)
 
     async def _project(self) -> int:
-        # A lost connection or a killed process may be the doing of one subject. After either, count each attempt before
-        # it begins, so that this subject is found and set aside.
+        # One subject may cause a lost connection or the end of the process. After either, project each subject alone,
+        # and count the attempt before it begins, so that this subject is found and set aside.
         each_alone, self._project_each_alone = self._project_each_alone, True
         projected = await project_dirty(self._database, self._clock, self._telemetry, each_alone=each_alone)
         self._project_each_alone = False

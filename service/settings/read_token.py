@@ -28,7 +28,8 @@ def read_token_file(settings: Settings) -> Path:
 
 
 def provide_read_token(settings: Settings) -> tuple[Settings, bool]:
-    """Give the read token in the data directory to a service that uses it. Make the token at the first start.
+    """Add the read token in the data directory to the settings of a service that uses it. Make the token at the first
+    start.
 
     Returns:
         the settings with the token, and whether the token is new.

@@ -187,7 +187,7 @@ _FAIL = text(
 
 
 async def fail_attempt(connection: Connection, subject: Ref, mark: int, error: str, now: datetime) -> None:
-    """Record why the projection of a subject that `begin_attempt` returned failed, and postpone the subject.
+    """Record why the projection of a subject from `begin_attempt` failed, and postpone the subject.
 
     The pause grows exponentially: from one minute to 17 hours, or from one second to one hour if the error begins with
     `SET_ASIDE`. A subject that has been marked again since the attempt began is due at once, unless it is set aside.

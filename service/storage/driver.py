@@ -53,7 +53,7 @@ class SessionConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has
         await self.execute(f"SELECT {_SET_FOR_SESSION}")
 
     async def set_unless_pooled(self) -> bool:
-        """Apply the settings for the whole session, unless a pooler stands between, and return whether one does.
+        """Apply the settings for the whole session, unless the connection leads to a pooler. Return whether it does.
 
         A pooler makes up the process id that it reports to its clients, so this id differs from the id of the process
         that executes the statement. The statement is a simple query: a pooler in transaction mode may lose a prepared

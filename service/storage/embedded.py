@@ -125,7 +125,7 @@ class EmbeddedServer:
         self._sockets.remove(programs.user_id)
 
     def _share(self, name: str) -> IO[str]:
-        """Open a lock file, and lock it together with the other users of the server."""
+        """Open a lock file, and take a shared lock on it, which the other users of the server may also hold."""
         file = _open_lock(self._lock_file(name))
         fcntl.flock(file, fcntl.LOCK_SH)
         return file

@@ -20,7 +20,8 @@ _START_SECONDS = "60"
 _START_ATTEMPTS = 20
 _START_PAUSE_SECONDS = 0.25
 _OUTPUT_BYTES = 4000
-# PostgreSQL asks the kernel which user is at the other end of the socket (`peer`). These users may take every role.
+# PostgreSQL asks the kernel which user is at the other end of the socket (`peer`). The users in the map `loopgauge` may
+# take every role.
 _ACCESS = "local all all peer map=loopgauge\nlocal replication all peer map=loopgauge\n"
 _MADE = "# loopgauge writes this file at each start of the embedded PostgreSQL.\n"
 
@@ -28,7 +29,7 @@ _log = structlog.get_logger(__name__)
 
 
 def create_cluster(cluster: Path, programs: Programs) -> None:
-    """Create the cluster unless it exists, and let the user of the server reach it.
+    """Create the cluster unless it exists, and let the system user that runs the server reach its directory.
 
     Raises:
         OSError, CalledProcessError: the cluster cannot be created.

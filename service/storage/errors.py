@@ -140,7 +140,7 @@ def _sqlstate(error: Exception) -> str | None:
 
 
 def is_refused(error: Exception) -> bool:
-    """Whether no server listens there, or the server is starting or stopping."""
+    """Whether an error means that no server listens at the address, or that the server is starting or stopping."""
     if isinstance(error, asyncpg.CannotConnectNowError):
         return True
     # For a host with several addresses, asyncio raises one error whose text contains the error of each address.

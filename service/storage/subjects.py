@@ -1,6 +1,6 @@
 """Look up the subjects that the tables know, whichever table names them.
 
-A person may name any subject, so each query follows indexes, whatever the size of the tables.
+A caller may name any subject, so each query uses indexes: it takes no longer when the tables grow.
 """
 
 from collections.abc import Collection, Mapping, Sequence

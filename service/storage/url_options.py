@@ -124,7 +124,7 @@ OPTIONS: Mapping[str, Option] = {
     "sslkeylogfile": _refused("the file would decrypt every connection; omit the option"),
     # Options of providers and of other drivers.
     "database": _any(),
-    "ssl": Option("true|false", "expected true or false; sslmode says more"),
+    "ssl": Option("true|false", "expected true or false; for other modes of TLS, use sslmode"),
     "pgbouncer": Option("true|false", "expected true for a pooler in transaction mode, otherwise false"),
 }
 

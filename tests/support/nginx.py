@@ -1,4 +1,4 @@
-"""A real nginx, as Debian's package `nginx-light` has it, before a service."""
+"""A real nginx, from Debian's package `nginx-light`, in front of a service."""
 
 import os
 import shutil

@@ -22,7 +22,7 @@ from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 @dataclass(slots=True)
 class Echo:
-    """An application that answers each request with what it has read of it.
+    """An application that answers each request with the part of the request that it has read.
 
     Attributes:
         seen: the requests that the application has read whole.

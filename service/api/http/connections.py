@@ -81,7 +81,7 @@ class Connections:
             self._waiting[connection] = self._ticks + seconds / _TICK_SECONDS
 
     def stop_waiting(self, connection: Connection) -> None:
-        """The client has done its part."""
+        """Remove the deadline of a connection, because its client has done its part."""
         self._waiting.pop(connection, None)
 
     def _make_room(self) -> bool:

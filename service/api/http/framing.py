@@ -56,7 +56,7 @@ def check_head_size(target: bytes, headers: Headers) -> None:
 
 
 def check_transfer_coding(scope: Mapping[str, Any]) -> None:
-    """Refuse a body whose chunks have another coding too, and chunks in HTTP/1.0, which has none (RFC 9112, 6.1)."""
+    """Refuse transfer codings other than a single `chunked`, and any in HTTP/1.0, which has none (RFC 9112, 6.1)."""
     codings = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
     if [coding.strip().lower() for coding in codings] != [b"chunked"]:
         raise UnsupportedRequest("the only supported transfer coding is chunked")

@@ -265,7 +265,7 @@ class HttpProtocol(HttpToolsProtocol):
     # Upgrades
 
     def _ignore_upgrade(self, rest: bytes) -> None:
-        """Parse the head again without its field Upgrade, and then the rest of the read.
+        """Parse the head again without its field Upgrade, and then parse the bytes that were received after the head.
 
         The parser gives no other way to read the body: once it has met an upgrade, it ends the request after the head.
         """

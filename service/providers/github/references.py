@@ -29,7 +29,7 @@ def _subjects(address: Address) -> Sequence[Ref]:
     """The subjects that the page may be about, the likeliest first."""
     owner, separator, board_item = address.query.get("issue", "").partition("|")
     if separator:
-        # A board shows an issue beside itself, and names it in its own address: `issue=acme|app|45`.
+        # A board can show an issue in a side panel. The address of the board then names the issue: `issue=acme|app|45`.
         name, _, number = board_item.partition("|")
         return _subjects_of(f"{owner}/{name}", ["issues", number])
     match address.path:

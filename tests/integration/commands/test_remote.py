@@ -287,7 +287,7 @@ def _problem(status: int, slug: str, title: str, detail: str) -> tuple[int, Mapp
 
 
 def _after(seconds: int, answer: tuple[int, Mapping[str, str], bytes]) -> tuple[int, Mapping[str, str], bytes]:
-    """The same answer, which asks to wait."""
+    """The same answer, with the header `Retry-After`."""
     status, headers, body = answer
     return status, {**headers, "retry-after": str(seconds)}, body
 
@@ -321,7 +321,7 @@ def _after(seconds: int, answer: tuple[int, Mapping[str, str], bytes]) -> tuple[
             (502, {"content-type": "text/html"}, b"<html>Bad Gateway</html>"),
             (
                 "{url} does not answer as loopgauge does: GET /deliveries is answered 502 Bad Gateway; check that the "
-                "service runs behind its proxy, and --url or LOOPGAUGE_URL"
+                "service runs behind its proxy, and check --url or LOOPGAUGE_URL"
             ),
         ),
         (
@@ -344,7 +344,7 @@ def _after(seconds: int, answer: tuple[int, Mapping[str, str], bytes]) -> tuple[
             (200, {"content-type": "application/json", "content-encoding": "gzip"}, b"not gzip"),
             (
                 "cannot reach {url}: Error -3 while decompressing data: incorrect header check; check that the service "
-                "runs there, and --url or LOOPGAUGE_URL"
+                "runs there, and check --url or LOOPGAUGE_URL"
             ),
         ),
         (
@@ -441,8 +441,8 @@ def test_a_service_that_cannot_be_reached_is_reported_with_the_reason() -> None:
     ended = _remotely("http://127.0.0.1:1", "deliveries", "list")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == (
-        "loopgauge: cannot reach http://127.0.0.1:1: Connection refused; check that the service runs there, and --url "
-        "or LOOPGAUGE_URL\n"
+        "loopgauge: cannot reach http://127.0.0.1:1: Connection refused; check that the service runs there, and "
+        "check --url or LOOPGAUGE_URL\n"
     )
 
 

@@ -275,6 +275,7 @@ async def test_an_explanation_reads_the_renames_once(database: Database) -> None
         read.extend([arguments[2]] if "FROM aliases" in arguments[2] else [])
 
     event.listen(database.engine.sync_engine, "before_cursor_execute", record)
-    # The run is evidence of the experiment, so that the experiment is read after the run.
+    # The commit is evidence of the experiment, so the explanation reads the surroundings of the commit and then of
+    # both.
     assert (await answer(database, f"commit:{pull.head}")).serves
     assert len(read) == 1

@@ -128,7 +128,7 @@ async def test_a_second_process_finds_the_socket_and_the_last_process_removes_it
 
 
 def _tampered(change: Callable[[Path], object], data_dir: Path) -> tuple[Path, Path]:
-    """Change the directory of the socket between two runs of the server, and return it before and after."""
+    """Change the directory of the socket between two runs of the server, and return the directories of both runs."""
     server = EmbeddedServer(_long(data_dir))
     before = _socket(server).parent
     change(before)

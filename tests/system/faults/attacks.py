@@ -196,7 +196,7 @@ async def _read_all(reader: asyncio.StreamReader) -> None:
 
 
 async def _hold_idle(port: int, idle: list[int]) -> None:
-    """Open idle connections, and again whenever the service has closed one."""
+    """Open idle connections, and replace each connection that the service closes."""
     held: list[asyncio.StreamWriter] = []
     try:
         while True:
