@@ -103,7 +103,7 @@ async def _list_experiments(client: "Client", filters: Mapping[str, Any], most: 
 
 
 async def _unknown_team(client: "Client", team: str) -> str:
-    """Say that no experiment belongs to a team, with the nearest team; an empty text if there is such a team."""
+    """The message that no experiment belongs to a team. The message is empty if an experiment belongs to it."""
     from service.commands.client import NotFound
 
     if not team or team.startswith("_"):

@@ -31,7 +31,7 @@ def guide(url: str, graph_page: str | None, own_settings: Mapping[str, str], com
 def _where(url: str) -> list[str]:
     return [
         "Where to look",
-        f"  {url}/          links to all of the service",
+        f"  {url}/          links to everything that the service offers",
         f"  {url}/metrics   the metrics",
         f"  {url}/docs      the HTTP interface",
         f"  curl --silent {url}/metrics | grep 'loopgauge_experiments_forgotten{{'",

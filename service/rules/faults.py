@@ -12,7 +12,8 @@ class Fault:
         file: the name of the file.
         line: the line of the fault, counted from 1; 0 if the fault is about the file as a whole.
         column: the column of the fault, counted from 1; 0 if the fault is about the file as a whole.
-        path: the wrong value in words, such as `rule 3 'a bet', when.label`; empty if the file is not YAML.
+        path: the place of the wrong value in words, such as `rule 3 'a bet', when.label`; empty if the file is not
+            YAML.
         message: the problem, the expected value and, if known, the remedy.
     """
 

@@ -41,7 +41,7 @@ class LabelNames:
     patterns: tuple[LabelPattern, ...] = ()
 
     def explain(self, provider: str, label: str) -> str:
-        """Say which label is probably meant by one that no rule reads; an empty text if none is near."""
+        """Say which label is probably meant by one that no rule reads. The text is empty if no label is near."""
         if len(label) > _LONGEST or any(one.pattern.match(label) is not None for one in self.patterns):
             return ""
         usable = [one for one in self.patterns if not one.providers or provider in one.providers]
@@ -74,7 +74,7 @@ def _explain_value(patterns: Iterable[LabelPattern], name: str, value: str) -> I
 
 
 def _by_name(patterns: Iterable[LabelPattern]) -> dict[str, tuple[str, ...]]:
-    """The accepted values of each name before a colon; no values if the rule accepts any value."""
+    """The names before a colon in the labels of rules, each with its accepted values: none if it accepts any value."""
     found: dict[str, tuple[str, ...]] = {}
     for one in patterns:
         name, colon, rest = one.pattern.text.lower().partition(":")

@@ -31,7 +31,7 @@ class CoalescingTransport:
         self._transport.close()
 
     def flush(self) -> None:
-        """Write now what was to be written at the end of the iteration."""
+        """Write now what would be written at the end of this iteration of the event loop."""
         pieces, self._pieces = self._pieces, []
         # Do not write if the client has disconnected since the first write of this iteration.
         if pieces and not self._transport.is_closing():
