@@ -20,10 +20,10 @@ def scorecard_page(compiled: bytes) -> HTMLResponse:
     """Show a scorecard, given as JSON, as a page."""
     card = Scorecard.model_validate_json(compiled)
     shown = escape(click.unstyle(table(card, _COLUMNS, names_options=False)))
-    windows = " ".join(_link(window, card, window=window) for window in _WINDOWS)
+    windows = ", ".join(_link(window, card, window=window) for window in _WINDOWS)
     return page(
         "Scorecard",
-        f'<pre class="table">{shown}</pre>\n<p>Teams: {" ".join(_teams(card))}</p>\n<p>Windows: {windows}</p>\n'
+        f'<pre class="table">{shown}</pre>\n<p>Teams: {", ".join(_teams(card))}</p>\n<p>Windows: {windows}</p>\n'
         f"<p>The same {_link('as JSON', card, format='json')}, for programs. In a terminal, "
         "<code>loopgauge scorecard</code> prints the table.</p>",
     )
