@@ -42,10 +42,10 @@ class LabelNames:
 
     def explain(self, provider: str, label: str) -> str:
         """Say which label is probably meant by one that no rule reads. The text is empty if no label is near."""
-        if len(label) > _LONGEST or any(one.pattern.match(label) is not None for one in self.patterns):
+        if len(label) > _LONGEST or any(one.pattern.match_label(label) is not None for one in self.patterns):
             return ""
         usable = [one for one in self.patterns if not one.providers or provider in one.providers]
-        name, colon, value = (part.strip().lower() for part in label.partition(":"))
+        name, colon, value = (part.strip().lower() for part in label.replace("::", ":").partition(":"))
         found = _explain_value(usable, name, value) if colon else _explain_word(usable, name)
         return next(found, "")
 

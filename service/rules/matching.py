@@ -52,7 +52,9 @@ def find_matches(rule: Rule, observation: Observed, known: Mapping[str, str]) ->
 
 
 def _capture(condition: Condition, value: str) -> Mapping[str, str] | None:
-    return next((match for pattern in condition.patterns if (match := pattern.match(value)) is not None), None)
+    is_label = condition.trait == "label"
+    matches = (pattern.match_label(value) if is_label else pattern.match(value) for pattern in condition.patterns)
+    return next((match for match in matches if match is not None), None)
 
 
 def show(value: str) -> str:
@@ -78,9 +80,15 @@ def explain_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[st
         failing = [condition for condition in rule.conditions if not is_met(condition, seen)]
         # A rule with two failing conditions is meant for other items, such as branches, so it explains nothing here.
         if len(failing) == 1 and (failing[0].trait == "label" or failing[0].trait in seen.traits):
-            expected.setdefault(failing[0].trait, []).extend(pattern.text for pattern in failing[0].patterns)
+            expected.setdefault(failing[0].trait, []).extend(_distinct(failing[0]))
     for trait, patterns in expected.items():
         yield from _explain_trait(trait, " or ".join(f"`{pattern}`" for pattern in patterns), seen)
+
+
+def _distinct(condition: Condition) -> list[str]:
+    """The texts of the patterns, without the scoped form of another pattern: `experiment`, but not `experiment::*`."""
+    texts = [pattern.text for pattern in condition.patterns]
+    return [text for text in texts if not (text.endswith("::*") and text.removesuffix("::*") in texts)]
 
 
 def is_met(condition: Condition, observation: Observed) -> bool:

@@ -13,6 +13,7 @@ from service.deliveries.payload import RawPayload
 
 _SPECIAL = re.compile(r"\*|\{(\w*)\}")
 _MOST_WILD = 5
+_SCOPE = "::"
 # An expression that fails with this error on an empty payload may still work on a real payload.
 _ONLY_WITH_DATA = JMESPathTypeError
 _LONGEST_SHOWN = 80
@@ -67,6 +68,10 @@ class Pattern:
         """The captured texts by name, or None if the whole value does not match."""
         found = self.regex.fullmatch(value)
         return found.groupdict() if found else None
+
+    def match_label(self, label: str) -> Mapping[str, str] | None:
+        """Like `match`, but read GitLab's scoped label `team::search` as `team:search`, unless the pattern has `::`."""
+        return self.match(label if _SCOPE in self.text else label.replace(_SCOPE, ":"))
 
 
 def _anything(place: re.Match[str], greed: str) -> str:

@@ -334,8 +334,32 @@ def test_removing_another_label_does_not_make_a_delivery_count() -> None:
     assert interpreted(seen("bug"), observation("unlabelled", label="outcome:failed")).verdict == "ignored"
 
 
+@pytest.mark.parametrize("provider", ALL)
+@pytest.mark.parametrize(("name", "field", "value"), [one for one in STATING_LABELS if ":" in one[0]])
+def test_a_scoped_label_means_the_same_as_one_with_a_single_colon(
+    name: str, field: FieldName, value: str, provider: Provider
+) -> None:
+    scoped = name.replace(":", "::", 1)
+    assert events(seen(scoped), provider=provider) == (overheard(field, value), DERIVED_TEAM)
+
+
+@pytest.mark.parametrize("provider", ALL)
+@pytest.mark.parametrize("name", ["experiment::running", "Experiment::Learned"])
+def test_any_label_of_the_scope_experiment_marks_an_experiment(name: str, provider: Provider) -> None:
+    assert events(seen(name), provider=provider) == (overheard("experiment", "true"), DERIVED_TEAM)
+    assert events(observation("unlabelled", label=name), provider=provider) == (
+        Withdrawn(ITEM, at(3), "experiment", "true", "label"),
+    )
+
+
 @pytest.mark.parametrize("provider", FORGES)
-@pytest.mark.parametrize("name", ["experiment:started", "Experiment:Started"])
+@pytest.mark.parametrize("name", ["experiment::running", "experiment::started"])
+def test_a_scoped_label_starts_an_experiment(name: str, provider: Provider) -> None:
+    assert Started(ITEM, at(3)) in events(observation("labelled", label=name), provider=provider)
+
+
+@pytest.mark.parametrize("provider", FORGES)
+@pytest.mark.parametrize("name", ["experiment:started", "Experiment:Started", "experiment:running"])
 def test_the_started_label_starts_an_experiment_at_the_time_of_its_addition(name: str, provider: Provider) -> None:
     assert events(observation("labelled", label=name), provider=provider) == (Started(ITEM, at(3)),)
 
