@@ -39,11 +39,15 @@ def test_a_database_without_the_schema_is_a_fault(empty_database_url: str) -> No
         ({"path": "/not_there"}, r"PostgreSQL refuses: .*; create this database, .*"),
         ({}, r"PostgreSQL is not available: .*; check that PostgreSQL runs there"),
         (
-            {"netloc": "loopgauge:p@ss@no.such.host.invalid"},
+            {"netloc": "loopgauge:pass@no.such.host.invalid"},
             r"PostgreSQL is not available: .* \(is the password in LOOPGAUGE_DATABASE_URL percent-encoded\?\); .*",
         ),
+        (
+            {"netloc": "loopgauge:p@ss@no.such.host.invalid"},
+            r"an @ in the user or in the password ends it; percent-encode it as %40",
+        ),
     ],
-    ids=["no such database", "unreachable", "no such host"],
+    ids=["no such database", "unreachable", "no such host", "an @ in the password"],
 )
 def test_a_database_that_cannot_be_used_is_a_fault(database_url: str, change: dict[str, str], message: str) -> None:
     url = urlsplit(database_url)._replace(**change).geturl() if change else UNREACHABLE
