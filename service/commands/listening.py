@@ -65,14 +65,14 @@ def _metrics(settings: Settings, url: str) -> Address:
 
 def _scorecard(settings: Settings, url: str) -> Address:
     tokens = settings.api_tokens
-    about = "answers to the four questions"
+    page, about = f"{url}/scorecard?format=html", "answers to the four questions"
     if tokens.read is not None:
-        return Address(f"{url}/scorecard", about, "LOOPGAUGE_API_TOKENS__READ")
+        return Address(page, about, "LOOPGAUGE_API_TOKENS__READ")
     if settings.open_reads:
-        return Address(f"{url}/scorecard", about)
+        return Address(page, about)
     if tokens.admin is not None:
-        return Address(f"{url}/scorecard", about, "LOOPGAUGE_API_TOKENS__ADMIN")
-    return Address(f"{url}/scorecard", about, "LOOPGAUGE_API_TOKENS__READ", closed=True)
+        return Address(page, about, "LOOPGAUGE_API_TOKENS__ADMIN")
+    return Address(page, about, "LOOPGAUGE_API_TOKENS__READ", closed=True)
 
 
 def describe(host: str, port: int, listed: list[Address]) -> str:

@@ -30,9 +30,9 @@ _STATED = {kind: [one.name for one in fields(kind) if one.name not in _IGNORED] 
 def thin(events: Collection[LifecycleEvent]) -> Collection[LifecycleEvent]:
     """The events of one subject without those that can hardly change an experiment.
 
-    A day of a busy series keeps only its first and its last event. If an instant of the experiment or a restart falls
-    between these two, the last event before it or the first event after it may be removed. A time of the experiment
-    that depends on the removed event then changes by less than a day.
+    A day of a busy series keeps only its first and its last event. Some times of an experiment come from the event just
+    before or just after another event, such as the start or a restart of the experiment. If that event is removed, the
+    time comes from another event of the same day instead, so it changes by less than a day.
     """
     if len(events) <= MOST_UNTHINNED:
         return events

@@ -97,9 +97,8 @@ class ApiTokens(BaseModel):
 
 
 def default_data_dir(name: str = "loopgauge") -> Path:
-    """The directory with this name in the platform's default location for data."""
-    # If root runs the service, do not use root's home directory: the embedded server would open all parent directories
-    # to other users.
+    """The directory with this name in the platform's location for the data of a user, or in `/var/lib` for root."""
+    # In root's home directory, the embedded server would open all parent directories to other users.
     return Path("/var/lib", name) if os.geteuid() == 0 else platformdirs.user_data_path(name)
 
 

@@ -156,8 +156,9 @@ def _row(link: LinkSet) -> dict[str, Any]:
 # reserve memory for billions of rows. `OFFSET 0` keeps the planner from merging a lookup into the join, and an array
 # hides the number of rows from the planner.
 #
-# PostgreSQL evaluates a recursion only as far as its rows are read, so each LIMIT ends a recursion. Each subject that a
-# recursion adds has a link or is the target of one, so the result has `most` links if a recursion is cut short.
+# PostgreSQL evaluates a recursion only as far as its rows are read, so `LIMIT :most_subjects` stops it early. Each
+# subject that a recursion adds has a link or is the target of one, so the result has `most` links if a recursion is cut
+# short.
 NEIGHBOURHOOD = text(
     """
     WITH RECURSIVE below(subject) AS (

@@ -27,8 +27,6 @@ _PART = re.compile(
     r"(?P<begin><!-- generated: (?P<name>\w+); run make docs -->\n).*?(?P<end><!-- end of (?P=name) -->)", re.DOTALL
 )
 _WIDTH = 120
-# Click names a time by all the formats that it accepts.
-_TIME = re.compile(r"\[%Y[^]]*\]")
 
 
 def pages() -> list[Path]:
@@ -67,7 +65,7 @@ def _options(context: click.Context) -> Iterator[str]:
     """A table of the options, except `--help`, which every command has."""
     options = [parameter for parameter in context.command.params if isinstance(parameter, click.Option)]
     records = [option.get_help_record(context) for option in options]
-    rows = [f"| `{_cell(_TIME.sub('TIME', names))}` | {_cell(meaning)} |" for names, meaning in filter(None, records)]
+    rows = [f"| `{_cell(names)}` | {_cell(meaning)} |" for names, meaning in filter(None, records)]
     if rows:
         yield "\n".join(["| option | meaning |", "|---|---|", *rows])
 

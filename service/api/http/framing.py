@@ -24,7 +24,7 @@ MAX_HEADERS = 256
 FREE_CHUNKS = 4_096
 """How many chunks a body may have, however small they are."""
 CHUNK_BYTES = 64
-"""A body with more than `FREE_CHUNKS` chunks needs this many bytes for each further chunk."""
+"""A body with more than `FREE_CHUNKS` chunks must have at least this many bytes for each chunk beyond them."""
 CHUNK_FRAME_BYTES = 12
 """The size of a chunk's frame without extensions: at most eight digits and two line ends."""
 

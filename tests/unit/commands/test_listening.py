@@ -25,7 +25,7 @@ def test_each_source_has_the_address_of_its_webhook() -> None:
         "jira_cloud": {"secret": "y", "provider": "jira"},
         "cloudevents": {"secret": "z"},
     }
-    paths = ["/", "/docs", "/metrics", "/scorecard", "/webhooks/github", "/webhooks/jira-cloud", "/events"]
+    paths = ["/", "/docs", "/metrics", "/scorecard?format=html", "/webhooks/github", "/webhooks/jira-cloud", "/events"]
     settings = given_alone(sources=sources)
     assert [address.url for address in addresses(settings, "127.0.0.1", 8080)] == [f"{_BASE}{path}" for path in paths]
 
@@ -41,7 +41,12 @@ def test_each_source_has_the_address_of_its_webhook() -> None:
 )
 def test_the_addresses_open_in_a_browser(host: str, opened: str) -> None:
     listed = _listed(host)
-    assert {address.url.removeprefix(opened) for address in listed} == {"/", "/docs", "/metrics", "/scorecard"}
+    assert {address.url.removeprefix(opened) for address in listed} == {
+        "/",
+        "/docs",
+        "/metrics",
+        "/scorecard?format=html",
+    }
 
 
 def test_the_first_line_says_where_the_service_listens() -> None:
