@@ -1,6 +1,6 @@
 """Pushes, workflow runs and deployments: the events of commits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from service.deliveries.decoding import decode, from_milliseconds, is_commit, read_time, traits, utc
@@ -25,6 +25,7 @@ from service.providers.github.payloads import (
 )
 
 _BRANCH = "refs/heads/"
+_PRODUCTION = "production"
 
 
 def read_workflow_run(payload: bytes) -> Sequence[Observation] | Nothing:
@@ -58,11 +59,16 @@ def read_deployment_status(payload: bytes) -> Sequence[Observation] | Nothing:
     if not is_commit(event.deployment.sha):
         return Nothing("the deployment names no commit")
     status = event.deployment_status
-    known: dict[Trait, str | None] = {
-        "environment": status.environment or event.deployment.environment,
-        "conclusion": status.state,
-    }
-    return [Observed("deployed", commit(event.deployment.sha), utc(status.created_at), traits(known))]
+    names = [status.environment or event.deployment.environment]
+    if event.deployment.production_environment is True:
+        names.append(_PRODUCTION)
+    known = {**traits({"conclusion": status.state}), **_environments(names)}
+    return [Observed("deployed", commit(event.deployment.sha), utc(status.created_at), known)]
+
+
+def _environments(names: Iterable[str | None]) -> Mapping[Trait, tuple[str, ...]]:
+    named = tuple(dict.fromkeys(filter(None, names)))
+    return {"environment": named} if named else {}
 
 
 def read_push(payload: bytes) -> Sequence[Observation] | Nothing:

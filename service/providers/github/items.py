@@ -4,6 +4,7 @@ import re
 from datetime import datetime
 from itertools import islice
 from typing import Literal
+from urllib.parse import urlsplit
 
 from service.deliveries.decoding import decode, traits, utc
 from service.deliveries.observation import Commented, Linked, Mentioned, Observation, Observed, Outsider, Renamed, Trait
@@ -23,10 +24,11 @@ from service.providers.github.payloads import (
 # documentation.
 _CLOSES = re.compile(
     r"(?<![\w-])(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+"
-    r"(?:https://github\.com/(?P<url_project>[\w.-]+/[\w.-]+)/issues/(?P<url_number>[0-9]{1,18})"
+    r"(?:https?://(?P<host>[^/\s]{1,255})/(?P<url_project>[\w.-]+/[\w.-]+)/issues/(?P<url_number>[0-9]{1,18})"
     r"|(?P<project>[\w.-]+/[\w.-]+)?#(?P<number>[0-9]{1,18}))\b",
     re.IGNORECASE,
 )
+_HOST = "github.com"
 # The most labels that GitHub allows on one issue.
 _MOST_LABELS = 100
 _INSIDERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
@@ -51,7 +53,7 @@ def read_pull_request(payload: bytes) -> list[Observation]:
     at = _updated_at(pull)
     return [
         *_item(event, pull, subject, "change", pull.head.ref),
-        Linked(subject, "body", subject, frozenset(_closes(pull.body or "", repository)), at),
+        Linked(subject, "body", subject, frozenset(_closes(pull, repository)), at),
         Mentioned(subject, "branch", pull.head.ref, at),
         Mentioned(subject, "title", pull.title, at),
         *_made_of(event, subject, at),
@@ -196,11 +198,17 @@ def _merged_or_closed(event: PullRequestEvent, subject: Ref) -> list[Observation
     return []
 
 
-def _closes(body: str, project: str) -> list[Ref]:
-    """The items that a body closes. Their number is limited, because a body may name thousands of items."""
+def _closes(pull: Change, project: str) -> list[Ref]:
+    """The items that a pull request closes. Their number is limited, because a body may name thousands of items.
+
+    The address of an issue counts on the same host as the pull request: the host may be a GitHub Enterprise Server.
+    """
+    host = urlsplit(pull.html_url).netloc.lower() or _HOST
+    keywords = _CLOSES.finditer(pull.body or "")
+    found = (each for each in keywords if each["host"] is None or each["host"].lower() == host)
     return [
-        item("github", found["url_project"] or found["project"] or project, int(found["url_number"] or found["number"]))
-        for found in islice(_CLOSES.finditer(body), MOST_TARGETS)
+        item("github", each["url_project"] or each["project"] or project, int(each["url_number"] or each["number"]))
+        for each in islice(found, MOST_TARGETS)
     ]
 
 

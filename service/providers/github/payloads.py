@@ -164,6 +164,8 @@ class WorkflowRunEvent(msgspec.Struct):
 class Deployment(msgspec.Struct):
     sha: str
     environment: str | None = None
+    production_environment: object = None
+    """Whether end users directly interact with the environment, by the setting of who deploys."""
 
 
 class DeploymentStatus(msgspec.Struct):

@@ -842,6 +842,31 @@ def test_a_deployment_status_without_an_environment_has_the_environment_of_its_d
     ]
 
 
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [("eu-1", ("eu-1", "production")), ("production", ("production",)), (None, ("production",))],
+)
+def test_an_environment_that_github_calls_production_is_production_whatever_its_name(
+    environment: str | None, expected: tuple[str, ...]
+) -> None:
+    request = deployment_status("success", environment=environment)
+    body = json.loads(request.body)
+    body["deployment"] |= {"environment": environment, "production_environment": True}
+    [seen] = observed(replace(request, body=json.dumps(body).encode()))
+    assert isinstance(seen, Observed)
+    assert seen.traits["environment"] == expected
+
+
+@pytest.mark.parametrize("flag", [False, None, "true", 1, {}])
+def test_any_other_value_of_the_production_flag_says_nothing(flag: object) -> None:
+    request = deployment_status("success", environment="eu-1")
+    body = json.loads(request.body)
+    body["deployment"]["production_environment"] = flag
+    [seen] = observed(replace(request, body=json.dumps(body).encode()))
+    assert isinstance(seen, Observed)
+    assert seen.traits["environment"] == ("eu-1",)
+
+
 @pytest.mark.parametrize("more", [{}, {"environment": None}])
 def test_a_deployment_may_have_no_environment(more: dict[str, Any]) -> None:
     status = {"state": "success", "created_at": zulu(at(3))}
@@ -975,6 +1000,26 @@ def test_a_body_may_close_several_issues_in_several_projects() -> None:
 )
 def test_a_body_that_only_resembles_a_closing_keyword_closes_nothing(body: str) -> None:
     assert closed_by(body) == set()
+
+
+@pytest.mark.parametrize(
+    ("page", "address", "closes"),
+    [
+        ("https://ghe.corp.example/acme/app/pull/7", "https://ghe.corp.example/acme/app/issues/45", True),
+        ("https://ghe.corp.example/acme/app/pull/7", "http://GHE.corp.example/acme/app/issues/45", True),
+        ("https://ghe.corp.example/acme/app/pull/7", "https://github.com/acme/app/issues/45", False),
+        ("https://github.com/acme/app/pull/7", "https://ghe.corp.example/acme/app/issues/45", False),
+        ("https://acme.ghe.com/acme/app/pull/7", "https://acme.ghe.com/acme/app/issues/45", True),
+        ("https://ghe.corp.example:8443/acme/app/pull/7", "https://ghe.corp.example:8443/acme/app/issues/45", True),
+    ],
+)
+def test_the_address_of_an_issue_counts_on_the_host_of_the_pull_request_only(
+    page: str, address: str, *, closes: bool
+) -> None:
+    event = least_pull_request_event(body=f"Closes {address}", html_url=page)
+    told = observed(github("pull_request", event))
+    [link] = [each for each in told if isinstance(each, Linked) and each.channel == "body"]
+    assert link.targets == ({ITEM} if closes else set())
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-github-event": ""}])

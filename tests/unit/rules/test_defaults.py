@@ -619,7 +619,21 @@ def test_a_run_without_a_conclusion_is_ignored_with_the_reason() -> None:
 
 
 @pytest.mark.parametrize("provider", FORGES)
-@pytest.mark.parametrize("environment", ["production", "prod", "live", "Production", "LIVE"])
+@pytest.mark.parametrize(
+    "environment",
+    [
+        *("production", "prod", "live", "Production", "LIVE"),
+        *(
+            "prod-eu",
+            "Prod/EU",
+            "production-us-east-1",
+            "Production \N{EN DASH} web",
+            "prod_2",
+            "prod.eu",
+            "Production (EU)",
+        ),
+    ],
+)
 def test_a_successful_deployment_to_production_is_a_shipment(environment: str, provider: Provider) -> None:
     deployment = observation("deployed", MERGE, environment=environment, conclusion="Success")
     assert interpreted(deployment, provider=provider) == Meaning(
@@ -629,7 +643,11 @@ def test_a_successful_deployment_to_production_is_a_shipment(environment: str, p
 
 @pytest.mark.parametrize(
     ("environment", "conclusion"),
-    [("staging", "success"), ("production", "failure"), ("production-copy", "success"), ("alive", "success")],
+    [
+        ("staging", "success"),
+        ("production", "failure"),
+        *((name, "success") for name in ("pre-production", "preprod", "non-prod", "product-1", "alive")),
+    ],
 )
 def test_a_deployment_that_failed_or_went_to_another_environment_is_not_a_shipment(
     environment: str, conclusion: str
