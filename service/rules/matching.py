@@ -80,12 +80,12 @@ def explain_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[st
         failing = [condition for condition in rule.conditions if not is_met(condition, seen)]
         # A rule with two failing conditions is meant for other items, such as branches, so it explains nothing here.
         if len(failing) == 1 and (failing[0].trait == "label" or failing[0].trait in seen.traits):
-            expected.setdefault(failing[0].trait, []).extend(_distinct(failing[0]))
+            expected.setdefault(failing[0].trait, []).extend(distinct_texts(failing[0]))
     for trait, patterns in expected.items():
         yield from _explain_trait(trait, " or ".join(f"`{pattern}`" for pattern in patterns), seen)
 
 
-def _distinct(condition: Condition) -> list[str]:
+def distinct_texts(condition: Condition) -> list[str]:
     """The texts of the patterns, without the scoped form of another pattern: `experiment`, but not `experiment::*`."""
     texts = [pattern.text for pattern in condition.patterns]
     return [text for text in texts if not (text.endswith("::*") and text.removesuffix("::*") in texts)]

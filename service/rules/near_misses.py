@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from service.deliveries.observation import Observed
 from service.deliveries.payload import RawPayload
-from service.rules.matching import SHOWN, is_met, show
+from service.rules.matching import SHOWN, distinct_texts, is_met, show
 from service.rules.model import InstantAction, Rule, Rules
 from service.rules.patterns import find
 
@@ -74,7 +74,7 @@ def _find_unmet(rule: Rule, provider: str, observation: Observed, payload: RawPa
         if not is_met(condition, observation):
             met = False
             values = tuple(map(show, observation.traits.get(condition.trait, ())))
-            patterns = tuple(pattern.text for pattern in condition.patterns)
+            patterns = tuple(distinct_texts(condition))
             yield UnmetCondition(condition.trait, patterns, values if condition.trait in SHOWN or not values else None)
     if met and rule.where is not None and not find(rule.where, payload):
         yield UnmetCondition("where")
