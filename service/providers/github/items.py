@@ -1,7 +1,7 @@
 """Issues, pull requests, and comments on them."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Literal
 from urllib.parse import urlsplit
@@ -29,6 +29,9 @@ _CLOSES = re.compile(
     re.IGNORECASE,
 )
 _HOST = "github.com"
+# GitHub reports the assignee of a newly opened item by an event of its own, about a second later. This assignee has not
+# started to work yet.
+_AT_ONCE = timedelta(seconds=10)
 # The most labels that GitHub allows on one issue.
 _MOST_LABELS = 100
 _INSIDERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
@@ -104,6 +107,8 @@ def _item(
             observations.append(Observed("labelled", subject, at, {**place, "label": (event.label.name,)}))
         case "unlabeled" if event.label is not None:
             observations.append(Observed("unlabelled", subject, at, {**place, "label": (event.label.name,)}))
+        case "assigned" if at - utc(seen.created_at) <= _AT_ONCE:
+            pass
         case "assigned" | "reopened" | "deleted":
             observations.append(Observed(action, subject, at, place))
         case "edited" | "synchronize":

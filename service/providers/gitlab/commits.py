@@ -13,22 +13,38 @@ from service.providers.gitlab.projects import path, project_of_page, root
 _BRANCH = "refs/heads/"
 # A retried pipeline keeps its previous finish time, so the time alone does not prove that the pipeline has finished.
 _FINISHED = frozenset({"success", "failed", "canceled", "skipped"})
+_MANUAL = "manual"
+# The states of the jobs of a pipeline that waits. A job that is `created` comes after the manual job.
+_SETTLED = _FINISHED | {_MANUAL, "created"}
 
 
 def read_pipeline(payload: bytes) -> Sequence[Observation] | Nothing:
     event = decode(payload, PipelineEvent)
-    run = event.object_attributes
-    if run.status not in _FINISHED:
+    run, waits_since = event.object_attributes, _waits_since(event)
+    if run.status not in _FINISHED and not waits_since:
         return Nothing(f"a pipeline that is {shorten(run.status)} has no result yet")
-    if not run.finished_at:
-        return Nothing(f"the pipeline is {run.status} and does not say when it finished")
     if not is_commit(run.sha):
         return Nothing("the pipeline names no commit")
-    subject, at = commit(run.sha), read_time(run.finished_at, "$.object_attributes.finished_at")
+    conclusion = "success" if waits_since else run.status
+    finished_at = waits_since or run.finished_at
+    if not finished_at:
+        return Nothing(f"the pipeline is {run.status} and does not say when it finished")
+    subject, at = commit(run.sha), read_time(finished_at, "$.object_attributes.finished_at")
     name = None if run.tag else run.ref
     message = event.commit.message if event.commit else None
-    observations = finished_run(subject, at, workflow=run.name, conclusion=run.status, branch=name, message=message)
+    observations = finished_run(subject, at, workflow=run.name, conclusion=conclusion, branch=name, message=message)
     return [*observations, *_change(event, subject, at), *_fork(event, subject, at)]
+
+
+def _waits_since(event: PipelineEvent) -> str:
+    """When the last job ended of a pipeline that waits for a manual job, if nothing else runs; otherwise empty.
+
+    GitLab lets a pipeline wait only if no job before the manual job has failed, so the result is a success.
+    """
+    jobs = event.builds or []
+    if event.object_attributes.status != _MANUAL or not {job.status for job in jobs} <= _SETTLED:
+        return ""
+    return max((job.finished_at for job in jobs if job.status == "success" and job.finished_at), default="")
 
 
 def _fork(event: PipelineEvent, sha: Ref, at: datetime) -> list[Observation]:

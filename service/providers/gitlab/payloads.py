@@ -140,6 +140,11 @@ class Pipeline(msgspec.Struct):
     finished_at: str | None = None
 
 
+class Job(msgspec.Struct):
+    status: str = ""
+    finished_at: str | None = None
+
+
 class PipelineChange(msgspec.Struct):
     iid: Number | None = None
     url: str | None = None
@@ -152,6 +157,7 @@ class PipelineEvent(msgspec.Struct):
     project: Project | None = None
     commit: Commit | None = None
     merge_request: PipelineChange | None = None
+    builds: list[Job] | None = None
 
 
 class DeploymentEvent(msgspec.Struct):

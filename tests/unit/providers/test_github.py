@@ -4,7 +4,7 @@ import json
 import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -204,6 +204,12 @@ def test_the_assignment_of_an_issue_is_observed() -> None:
         item("created", at(1)),
         item("assigned", at(2)),
     ]
+
+
+@pytest.mark.parametrize(("seconds", "starts"), [(0, False), (1, False), (10, False), (11, True), (3600, True)])
+def test_an_assignment_at_the_creation_is_no_assignment_later(seconds: int, *, starts: bool) -> None:
+    told = observed(Issue(created_at=at(1)).assigned(at(1) + timedelta(seconds=seconds)))
+    assert ("assigned" in {each.kind for each in told if isinstance(each, Observed)}) == starts
 
 
 def test_the_deletion_of_an_issue_is_observed() -> None:

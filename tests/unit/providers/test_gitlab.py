@@ -157,7 +157,9 @@ def note(on: str = "Issue", **more: Any) -> dict[str, Any]:
 
 
 def pipeline(status: str = "success", **more: Any) -> dict[str, Any]:
-    beside: dict[str, Any] = {key: more.pop(key) for key in ("project", "commit", "merge_request") if key in more}
+    beside: dict[str, Any] = {
+        key: more.pop(key) for key in ("project", "commit", "merge_request", "builds") if key in more
+    }
     attributes = {"sha": "a" * 40, "status": status, "ref": "cache-answers", "finished_at": stamp(at(3)), **more}
     return {"object_kind": "pipeline", "project": PROJECT, "object_attributes": attributes, **beside}
 
@@ -864,6 +866,37 @@ def test_the_status_of_a_finished_pipeline_is_its_conclusion(status: str) -> Non
 @pytest.mark.parametrize("status", ["created", "pending", "running", "manual", "scheduled", "pondering"])
 def test_a_pipeline_in_progress_is_ignored_even_if_it_has_an_earlier_finish_time(status: str) -> None:
     assert observe(pipeline(status)) == Nothing(f"a pipeline that is {status} has no result yet")
+
+
+def job(status: str, finished_at: datetime | None = None) -> dict[str, Any]:
+    return {"name": "test", "status": status, "finished_at": stamp(finished_at) if finished_at else None}
+
+
+@pytest.mark.parametrize(
+    "others", [[], [job("created")], [job("skipped")], [job("failed", at(2))], [job("manual")], [job("success", at(1))]]
+)
+def test_a_pipeline_that_waits_for_a_manual_job_has_succeeded_when_its_last_job_ended(
+    others: list[dict[str, Any]],
+) -> None:
+    jobs = [job("success", at(2, "12:00:00")), job("manual"), *others]
+    waiting = pipeline("manual", finished_at=None, ref=None, builds=jobs)
+    assert observe(waiting) == [
+        Observed("finished", HEAD, at(2, "12:00:00"), traits(conclusion="success")),
+    ]
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [None, [], [job("manual")], [job("success"), job("manual")]]
+    + [
+        [job("success", at(2)), job("manual"), job(other)] for other in ("running", "pending", "preparing", "pondering")
+    ],
+)
+def test_a_manual_pipeline_without_an_end_or_with_jobs_that_run_has_no_result_yet(
+    jobs: list[dict[str, Any]] | None,
+) -> None:
+    waiting = pipeline("manual", finished_at=None, builds=jobs)
+    assert observe(waiting) == Nothing("a pipeline that is manual has no result yet")
 
 
 @pytest.mark.parametrize("time", [None, ""])
