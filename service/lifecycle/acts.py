@@ -127,7 +127,7 @@ ACTS: Mapping[ActName, Act] = {
     "concluded": Act(
         meaning="the experiment ends, with its outcome and, if it failed, the category of the failure",
         command="conclude",
-        also=("close", "end", "finish", "outcome", "resolve", "stop"),
+        also=("close", "complete", "done", "end", "finish", "outcome", "resolve", "stop"),
         arguments=(_argument("outcome", "comment"), _argument("failure_category")),
     ),
     "classified": Act(

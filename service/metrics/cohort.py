@@ -211,3 +211,8 @@ class Cohort:
         """
         answered, censored = self.durations("idea_to_answer"), self.ordered(_time_without_answer)
         return kaplan_meier(answered, censored), len(answered) + len(censored)
+
+    @property
+    def longest_observed(self) -> float:
+        """The longest time from an idea to its answer or to the end of its observation, in seconds; 0 without ideas."""
+        return max(chain(self.durations("idea_to_answer"), self.ordered(_time_without_answer)), default=0.0)

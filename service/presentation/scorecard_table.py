@@ -110,7 +110,7 @@ class _Table:
         yield from self._block(
             self._duration("median", estimated.median),
             self._duration("p90", estimated.p90),
-            self._row("within the threshold", estimated.answered_by_threshold),
+            self._within(estimated.answered_by_threshold),
         )
         yield click.style(f"{_INDENT}each stage (median)", dim=True)
         longest = max((stage.median.value or 0 for stage in asked.stages), default=0)
@@ -203,6 +203,11 @@ class _Table:
             return row
         beside = f"{_distinct(figure.value, threshold.seconds)}, threshold {threshold.words}"
         return replace(row, text=beside, colour="green" if figure.value <= threshold.seconds else "yellow")
+
+    def _within(self, share: Figure[float]) -> _Row:
+        """The estimated share within the threshold, with the words that say that it is a lower bound."""
+        row = self._row("within the threshold", share)
+        return replace(row, text=share.words) if share.words else row
 
     def _line(self, row: _Row) -> Lines:
         if not row.text:

@@ -20,8 +20,8 @@ class Reading(BaseModel, Generic[T]):
     words: Annotated[
         str | None,
         Field(
-            description="A duration with its unit, such as `12.3 days`, a time such as `2.4 days ago`, or "
-            "`share_of_bold` in words. Otherwise null."
+            description="A duration with its unit, such as `12.3 days`, a time such as `2.4 days ago`, "
+            "`share_of_bold` in words, or `at least 9 %` if no idea is as old as the threshold yet. Otherwise null."
         ),
     ] = None
     n: Annotated[int, Field(ge=0, description="The number of experiments behind the value.")]

@@ -95,7 +95,12 @@ def answered_by_threshold(row: Row) -> Reading[float]:
     """The estimated share of proposed experiments, including open ones, that are answered within the threshold."""
     cohort = row.cohort(row.view.proposed)
     share = survival.answered_by_threshold
-    return _gated(row, lambda: share(cohort, row.view.terms), cohort.survival[1], "proposed")
+    reading = _gated(row, lambda: share(cohort, row.view.terms), cohort.survival[1], "proposed")
+    threshold = row.view.terms.threshold(cohort.team).total_seconds()
+    if reading.value is None or cohort.longest_observed >= threshold:
+        return reading
+    # No idea is as old as the threshold yet, so later answers can only raise the share.
+    return reading.model_copy(update={"words": f"at least {reading.value:.0%}".replace("%", " %")})
 
 
 def last_failure_shared(row: Row) -> Reading[datetime]:

@@ -237,6 +237,18 @@ def test_a_median_that_is_missing_because_too_few_experiments_are_answered_has_a
     assert (with_open.median.n, with_open.answered_by_threshold.n) == (6, 6)
 
 
+@pytest.mark.parametrize(("days", "words"), [(13.9, "at least 17 %"), (14, None), (20, None)])
+def test_the_share_within_the_threshold_is_a_lower_bound_until_an_idea_is_as_old_as_the_threshold(
+    days: float, words: str | None
+) -> None:
+    old = experiment("key:o1", idea_at=NOW - timedelta(days=days))
+    new = [experiment(f"key:n{number}", idea_at=NOW - timedelta(hours=number + 1)) for number in range(4)]
+    loops = [answered(1, days=0.01), old, *new]
+    share = card(loops, terms("90d")).idea_to_answer.with_open_loops.answered_by_threshold
+    assert share.words == words
+    assert share.value is not None
+
+
 def test_the_biggest_failure_category_is_a_list_of_categories_if_several_are_equally_big() -> None:
     kinds = ["basic", "complex", "basic", "complex", "unclassified"]
     failed = [
