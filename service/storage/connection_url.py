@@ -96,7 +96,8 @@ def _options(url: str) -> tuple[dict[str, str], str]:
         raise InvalidUrl("a # ends the URL; percent-encode it as %23")
     login, at, hosts = parts.netloc.partition("@") if "@" in parts.netloc else ("", "", parts.netloc)
     user, _, password = login.partition(":") if at else ("", "", "")
-    if "@" in hosts:
+    # In `user:p@ss/word@host/name`, the password continues in the path.
+    if "@" in hosts or "@" in parts.path:
         raise InvalidUrl("an @ in the user or in the password ends it; percent-encode it as %40")
     query = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
     plain = {"user": unquote(user), "password": unquote(password), "dbname": unquote(parts.path.removeprefix("/"))}

@@ -188,6 +188,7 @@ def test_ssl_true_requires_tls_as_in_libpq() -> None:
         (f"{_BEGIN}?tcp_user_timeout={'9' * 5000}", "tcp_user_timeout is not supported: expected a whole number up to"),
         ("postgresql://u@host:65536/db", "port 65536 is not a port from 1 to 65535"),
         ("postgresql://u@/db?host=a&port=0", "port 0 is not a port from 1 to 65535"),
+        ("postgresql://u:p@ss/w@host/db", "an @ in the user or in the password ends it; percent-encode it as %40"),
         ("postgresql://u:p@ss@host/db", "an @ in the user or in the password ends it; percent-encode it as %40"),
         ("postgresql://u@ho%00st/db", "%00 is not a character"),
         (f"{_BEGIN}?application_name=a%00user", "%00 is not a character"),
