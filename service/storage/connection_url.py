@@ -5,6 +5,7 @@ import os
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -164,9 +165,13 @@ def _refusals(options: Mapping[str, str]) -> Iterator[str]:
             # Show the value only if the option takes known words or numbers: the value of another option may be secret.
             shown = f"{name}={value}" if option.honours and len(value) <= _SHOWN else name
             yield f"{shown} is not supported: {option.otherwise}"
+        elif option is None and (near := get_close_matches(name, OPTIONS, 1, _NEAR)):
+            yield f"{name} is no option; did you mean {near[0]}?"
 
 
 _SHOWN = 40
+# Other names are settings of PostgreSQL. Some of them, such as `tcp_keepalives_interval`, are almost as near.
+_NEAR = 0.92
 
 
 def _given(options: Mapping[str, str], name: str) -> str:

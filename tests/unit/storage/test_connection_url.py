@@ -74,6 +74,25 @@ def test_options_are_honoured_and_refused_as_the_documentation_says() -> None:
             assert option.is_honoured("no such value") == (refused == "-"), names
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "search_path",
+        "jit",
+        "lock_timeout",
+        "statement_timeout",
+        "tcp_keepalives_idle",
+        "tcp_keepalives_interval",
+        "TimeZone",
+        "default_transaction_read_only",
+        "idle_session_timeout",
+        "ssl_renegotiation_limit",
+    ],
+)
+def test_a_setting_of_postgresql_is_not_taken_for_a_misspelt_option(setting: str) -> None:
+    assert read_url(f"{_BEGIN}?{setting}=1").settings[setting] == "1"
+
+
 def test_each_refusal_names_the_option_and_the_remedy() -> None:
     for name, option in OPTIONS.items():
         if option.otherwise:
@@ -186,6 +205,8 @@ def test_ssl_true_requires_tls_as_in_libpq() -> None:
         (f"{_BEGIN}?keepalives_idle=32768", "keepalives_idle=32768 is not supported: expected a whole number up to"),
         (f"{_BEGIN}?keepalives_count=128", "keepalives_count=128 is not supported: expected a whole number up to 127"),
         (f"{_BEGIN}?tcp_user_timeout={'9' * 5000}", "tcp_user_timeout is not supported: expected a whole number up to"),
+        (f"{_BEGIN}?sslmod=require", "sslmod is no option; did you mean sslmode?"),
+        (f"{_BEGIN}?connect_timout=5", "connect_timout is no option; did you mean connect_timeout?"),
         ("postgresql://u@host:65536/db", "port 65536 is not a port from 1 to 65535"),
         ("postgresql://u@/db?host=a&port=0", "port 0 is not a port from 1 to 65535"),
         ("postgresql://u:p@ss/w@host/db", "an @ in the user or in the password ends it; percent-encode it as %40"),
