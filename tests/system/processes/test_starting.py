@@ -38,7 +38,7 @@ def test_the_log_has_the_addresses_and_the_settings_of_their_tokens(database_url
         "/": None,
         "/docs": None,
         "/metrics": "LOOPGAUGE_METRICS_TOKEN",
-        "/scorecard": "LOOPGAUGE_API_TOKENS__READ",
+        "/scorecard?format=html": "LOOPGAUGE_API_TOKENS__READ",
         "/webhooks/github": None,
     }
     assert {url.removeprefix(service.url) for url, status in without.items() if status == 401} == {
@@ -69,7 +69,7 @@ def test_a_terminal_shows_addresses_that_answer(database_url: str, tmp_path: Pat
         urls = re.findall(r"  (http://\S+)  ", shown)
         [token] = re.findall(r"open http://\S+/sign-in\?token=(\S+)", shown)
         statuses = {url: _status(url, token) for url in urls}
-    assert [url.split("/", 3)[3] for url in urls] == ["", "docs", "metrics", "scorecard", "webhooks/jira-cloud"]
+    assert [url.split("/", 3)[3] for url in urls] == ["", "docs", "metrics", "scorecard?format=html", "webhooks/jira-cloud"]
     assert set(statuses.values()) == {200}
 
 
