@@ -69,7 +69,13 @@ def test_a_terminal_shows_addresses_that_answer(database_url: str, tmp_path: Pat
         urls = re.findall(r"  (http://\S+)  ", shown)
         [token] = re.findall(r"open http://\S+/sign-in\?token=(\S+)", shown)
         statuses = {url: _status(url, token) for url in urls}
-    assert [url.split("/", 3)[3] for url in urls] == ["", "docs", "metrics", "scorecard?format=html", "webhooks/jira-cloud"]
+    assert [url.split("/", 3)[3] for url in urls] == [
+        "",
+        "docs",
+        "metrics",
+        "scorecard?format=html",
+        "webhooks/jira-cloud",
+    ]
     assert set(statuses.values()) == {200}
 
 
