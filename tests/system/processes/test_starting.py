@@ -43,7 +43,7 @@ def test_the_log_has_the_addresses_and_the_settings_of_their_tokens(database_url
     }
     assert {url.removeprefix(service.url) for url, status in without.items() if status == 401} == {
         "/metrics",
-        "/scorecard",
+        "/scorecard?format=html",
     }
     assert set(with_token.values()) == {200}
 
