@@ -125,7 +125,7 @@ class _Contributions:
         self._together = View.of(row.experiments or (), terms, now)
         self._alone = View.of([experiment], replace(terms, min_sample=1), now)
         self._values = dict(_samples(self._together))
-        self._populations = {name: _cohorts(self._together, name) for name in ("answered", "concluded", "proposed")}
+        self._populations = {name: _cohorts(self._together, name) for name, _ in SAMPLED.values()}
         self._own_populations = {name: _cohorts(self._alone, name) for name in self._populations}
 
     def find(self) -> list[Contribution]:
