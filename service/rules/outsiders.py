@@ -49,12 +49,14 @@ def confine(stated_by: Ref, targets: frozenset[Ref]) -> frozenset[Ref]:
     return frozenset(target for target in targets if projects_of([target]) & own)
 
 
-def keep_branches(observed: Iterable[Observation], outsiders: Mapping[Ref, Outsider]) -> Iterator[Observation]:
+def keep_branches(observed: Iterable[Observation], outsiders: Mapping[Ref, Outsider]) -> Iterable[Observation]:
     """The observations without those that replace a branch by the change of an outsider, or make it evidence.
 
     Anyone may open a change from any branch that they can read. Until someone merges the change, the branch stays what
     those with the right to push to it make of it.
     """
+    if not outsiders:
+        return observed
     return (observation for observation in observed if not _takes_branch(observation, outsiders))
 
 

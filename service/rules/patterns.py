@@ -13,7 +13,8 @@ from service.deliveries.payload import RawPayload
 
 _SPECIAL = re.compile(r"\*|\{(\w*)\}")
 _MOST_WILD = 5
-_SCOPE = "::"
+SCOPE = "::"
+"""What GitLab writes between the scope and the value of a label."""
 # An expression that fails with this error on an empty payload may still work on a real payload.
 _ONLY_WITH_DATA = JMESPathTypeError
 _LONGEST_SHOWN = 80
@@ -71,7 +72,7 @@ class Pattern:
 
     def match_label(self, label: str) -> Mapping[str, str] | None:
         """Like `match`, but read GitLab's scoped label `team::search` as `team:search`, unless the pattern has `::`."""
-        return self.match(label if _SCOPE in self.text else label.replace(_SCOPE, ":"))
+        return self.match(label if SCOPE in self.text else label.replace(SCOPE, ":"))
 
 
 def _anything(place: re.Match[str], greed: str) -> str:

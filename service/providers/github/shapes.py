@@ -60,7 +60,8 @@ _TELLING = (
     "workflow_run",
 )
 """The members of bodies that tell events apart."""
-_Members = msgspec.defstruct("_Members", [(name, msgspec.Raw, msgspec.Raw()) for name in _TELLING])
+_ABSENT = msgspec.Raw()
+_Members = msgspec.defstruct("_Members", [(name, msgspec.Raw, _ABSENT) for name in _TELLING])
 
 
 def check_shape(event: str, document: bytes) -> None:
@@ -70,7 +71,8 @@ def check_shape(event: str, document: bytes) -> None:
         UnreadableDelivery: the body has a member that no body of this event has.
     """
     members = decode(document, _Members)
-    present = [name for name in _TELLING if bytes(getattr(members, name)) not in (b"", b"null")]
+    given = zip(_TELLING, msgspec.structs.astuple(members), strict=True)
+    present = [name for name, member in given if member is not _ABSENT and bytes(member) != b"null"]
     foreign = [name for name in present if name not in SHAPES[event]]
     if foreign:
         raise UnreadableDelivery(
