@@ -14,7 +14,7 @@ from service.deliveries.payload import RawPayload
 _SPECIAL = re.compile(r"\*|\{(\w*)\}")
 _MOST_WILD = 5
 SCOPE = "::"
-"""What GitLab writes between the scope and the value of a label."""
+"""The separator of a scope and its value in a label of GitLab."""
 # An expression that fails with this error on an empty payload may still work on a real payload.
 _ONLY_WITH_DATA = JMESPathTypeError
 _LONGEST_SHOWN = 80
