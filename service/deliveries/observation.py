@@ -170,6 +170,25 @@ class Renamed:
 
 
 @dataclass(frozen=True, slots=True)
+class Identified:
+    """A project or an item has this id on this site. An id stays when its project or item gets another name.
+
+    Attributes:
+        name: the reference of the project, such as `github:acme/app` or `jira:ML`, or of the item, such as
+            `jira:ML-12`.
+        site: the host in the payload's own addresses, in lower case, without a default port: `github.com`,
+            `acme.atlassian.net`; empty if no address tells it.
+        id: the id that the provider gave to the project or item, as text.
+        at: when the project or item had this name.
+    """
+
+    name: Ref
+    site: str
+    id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Outsider:
     """The author of the texts about a subject may not write to its project, as far as the payload tells.
 
@@ -186,14 +205,19 @@ class Outsider:
     certain: bool = False
 
 
-Observation: TypeAlias = Observed | Commented | Stated | Linked | Mentioned | Renamed | Outsider
+Observation: TypeAlias = Observed | Commented | Stated | Linked | Mentioned | Renamed | Identified | Outsider
 
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """The result of reading a delivery that contains no observations. `reason` says why."""
+    """The result of reading a delivery that contains no observations. `reason` says why.
+
+    Attributes:
+        identities: the ids that the delivery tells nevertheless.
+    """
 
     reason: str
+    identities: tuple[Identified, ...] = ()
 
 
 def finished_run(

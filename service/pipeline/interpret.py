@@ -176,6 +176,7 @@ def _check_times(interpretation: Interpretation) -> None:
     stated = [event.occurred_at for event in interpretation.events]
     stated += [link.stated_at for link in interpretation.links]
     stated += [alias.renamed_at for alias in interpretation.aliases]
+    stated += [identified.at for identified in interpretation.identities]
     for at in stated:
         if not EARLIEST <= at < LATEST:
             raise UnreadableDelivery(f"the time {at.isoformat()} is out of range")

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from service.deliveries.observation import (
     Commented,
+    Identified,
     Linked,
     Mentioned,
     Nothing,
@@ -68,6 +69,7 @@ class _Findings:
     statements: dict[LifecycleEvent, Statement] = field(default_factory=dict)
     links: list[LinkSet] = field(default_factory=list)
     aliases: list[Alias] = field(default_factory=list)
+    identities: list[Identified] = field(default_factory=list)
     matched: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -76,6 +78,14 @@ class _Findings:
         """Add events that no rule produced; `rule` is the text to show in place of a rule."""
         self.statements.update({event: Statement(event, rule) for event in events})
         self.matched.append(rule)
+
+    def add_name(self, observation: Renamed | Identified) -> None:
+        """Add a rename, or the id of a name. An id alone does not make its delivery count."""
+        if isinstance(observation, Identified):
+            self.identities.append(observation)
+        else:
+            self.aliases.append(observation.alias)
+            self.matched.append("renamed")
 
     def refuse(self, refusal: Refused) -> None:
         """Add the reason why a command or label has no effect. The removal of a refused label needs no reason."""
@@ -99,7 +109,7 @@ def apply_rules(
 ) -> Interpretation:
     """Apply the rules to the observations of one delivery."""
     if isinstance(observed, Nothing):
-        return Interpretation("ignored", observed.reason)
+        return Interpretation("ignored", observed.reason, identities=observed.identities)
     findings = _Findings()
     outsiders = find_outsiders(rules, provider, observed)
     for observation in keep_branches(observed, outsiders):
@@ -119,9 +129,8 @@ def apply_rules(
                 _add_link(observation, findings, outsiders.get(subject))
             case Mentioned(subject=subject):
                 _link_mentioned_tickets(rules, observation, findings, outsiders.get(subject))
-            case Renamed(alias=alias):
-                findings.aliases.append(alias)
-                findings.matched.append("renamed")
+            case Renamed() | Identified():
+                findings.add_name(observation)
             case _ as never:
                 assert_never(never)
     return _conclude(findings)
@@ -147,6 +156,7 @@ def _conclude(findings: _Findings) -> Interpretation:
         tuple(findings.statements.values()),
         tuple(findings.links),
         tuple(findings.aliases),
+        tuple(findings.identities),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from jmespath.parser import ParsedResult
 
-from service.deliveries.observation import Kind, Trait
+from service.deliveries.observation import Identified, Kind, Trait
 from service.lifecycle.aliases import Alias
 from service.lifecycle.events import LifecycleEvent, Result
 from service.lifecycle.evidence import LinkSet
@@ -160,6 +160,7 @@ class Interpretation:
     statements: tuple[Statement, ...] = ()
     links: tuple[LinkSet, ...] = ()
     aliases: tuple[Alias, ...] = ()
+    identities: tuple[Identified, ...] = ()
 
     @property
     def events(self) -> tuple[LifecycleEvent, ...]:

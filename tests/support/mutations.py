@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from service.deliveries.observation import (
     TRAITS,
     Commented,
+    Identified,
     Linked,
     Mentioned,
     Nothing,
@@ -95,7 +96,7 @@ def dated(said: Sequence[Observation] | Nothing) -> list[Observed | Mentioned]:
 def times(one: Observation) -> list[datetime]:
     """The times in an observation."""
     match one:
-        case Observed(at=at) | Commented(at=at) | Linked(at=at) | Mentioned(at=at):
+        case Observed(at=at) | Commented(at=at) | Linked(at=at) | Mentioned(at=at) | Identified(at=at):
             return [at]
         case Renamed(alias=alias):
             return [alias.renamed_at]

@@ -8,7 +8,17 @@ from typing import Any, Literal, NamedTuple
 
 import pytest
 
-from service.deliveries.observation import Commented, Kind, Linked, Mentioned, Nothing, Observation, Observed, Renamed
+from service.deliveries.observation import (
+    Commented,
+    Identified,
+    Kind,
+    Linked,
+    Mentioned,
+    Nothing,
+    Observation,
+    Observed,
+    Renamed,
+)
 from service.lifecycle import teams
 from service.lifecycle.aliases import Alias
 from service.lifecycle.declarations import declarations_in, value_of
@@ -580,6 +590,16 @@ def test_a_ticket_that_names_its_own_key_does_not_serve_itself() -> None:
 def test_a_delivery_with_a_rename_counts() -> None:
     alias = Alias(ITEM, OTHER_ITEM, at(2))
     assert interpreted(Renamed(alias)) == Meaning("counted", "renamed", aliases=(alias,))
+
+
+def test_an_id_passes_through_and_does_not_make_its_delivery_count() -> None:
+    known = Identified(Ref("github:acme/app"), "github.com", "4242", at(2))
+    alone = apply_rules(RULES, "github", [known], NO_PAYLOAD)
+    beside = apply_rules(RULES, "github", [known, Observed("finished", CHANGE, at(2))], NO_PAYLOAD)
+    of_nothing = apply_rules(RULES, "github", Nothing("a ping", (known,)), NO_PAYLOAD)
+    assert [one.identities for one in (alone, beside, of_nothing)] == [(known,)] * 3
+    assert [(one.verdict, one.aliases) for one in (alone, beside, of_nothing)] == [("ignored", ())] * 3
+    assert of_nothing.reason == "a ping"
 
 
 @pytest.mark.parametrize("provider", FORGES)
