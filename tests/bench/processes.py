@@ -77,6 +77,7 @@ def service(directory: Path, url: str | None, role: str = "all", **variables: st
         "PORT": str(port),
         "ROLE": role,
         "LOG_LEVEL": "warning",
+        "OPEN_READS": "true",
         "SOURCES__GITHUB__SECRET": SECRET,
         **({} if url is None else {"DATABASE_URL": url}),
         **variables,
