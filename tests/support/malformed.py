@@ -4,6 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tests.support.provider_examples import MISSING, Changes, Example, changed
 
+_UNDATED: Changes = {
+    "timestamp": None,
+    **{f"issue.fields.{name}": None for name in ("created", "updated", "resolutiondate", "statuscategorychangedate")},
+}
 _DONE_WITHOUT_A_CHANGE: Changes = {"issue.fields.status.statusCategory.key": "done", "changelog": None}
 MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
     "github": {
@@ -51,7 +55,7 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
             ({"issue": {}}, r"missing required field `key` - at `\$\.issue`"),
             ({"issue.key": None}, r"\$\.issue\.key"),
             ({"issue.key": 12}, r"\$\.issue\.key"),
-            ({"timestamp": None, "issue.fields.updated": None}, "missing required field `timestamp`"),
+            (_UNDATED, "missing required field `timestamp`"),
             ({"timestamp": None, "issue.fields.updated": "x"}, r"\$\.issue\.fields\.updated"),
             *(({"timestamp": wrong}, r"\$\.timestamp") for wrong in (-1, 10**14 * 9, 10**400, "1")),
             ({"issue.fields.created": "yesterday"}, r"\$\.issue\.fields\.created"),
@@ -61,7 +65,7 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
         ],
         "comment_created": [
             ({"issue": {}}, r"missing required field `key` - at `\$\.issue`"),
-            ({"timestamp": None}, "missing required field `timestamp`"),
+            ({**_UNDATED, "comment": None}, "missing required field `timestamp`"),
             ({"comment.created": "now"}, r"\$\.comment\.created"),
             ({"comment.body": ["a"]}, r"\$\.comment\.body"),
         ],

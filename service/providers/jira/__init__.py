@@ -1,6 +1,8 @@
-"""Jira: webhooks of Jira Cloud and Data Center, and webhooks that a workflow's post function sends.
+"""Jira: webhooks of Jira Cloud and Data Center, and bodies that workflows, Jira Automation and Jira Service Management
+send.
 
 Sources: "Webhooks" in the documentation of Jira Cloud, "Managing webhooks" in the documentation of Jira Data Center.
+The body of Jira Automation and of Jira Service Management names no event: it is a ticket, alone or as `issue`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +23,7 @@ from service.deliveries.signatures import (
 )
 from service.lifecycle.references import ReferenceGrammar
 from service.providers.jira import events
-from service.providers.jira.payloads import Announcement, PostFunction
+from service.providers.jira.payloads import Announcement, Unnamed
 from service.providers.jira.references import REFERENCES
 
 _SIGNATURE = "x-hub-signature"
@@ -66,7 +68,7 @@ class Jira:
         document = self.document(delivery)
         event = decode(document, Announcement).webhook_event
         if not event:
-            return _read_post_function(document)
+            return _read_unnamed(document)
         if event.startswith("jira:issue_"):
             return events.read_issue_event(event, document)
         if event.startswith("comment_"):
@@ -85,8 +87,13 @@ def _check_signature(signature: str, body: bytes, secrets: Sequence[bytes]) -> N
     check_hmac(digest, body, secrets, method=method.lower())
 
 
-def _read_post_function(document: bytes) -> Sequence[Observation]:
-    """Read the body of a workflow's post function, the only kind of body that names no event."""
-    if decode(document, PostFunction).transition is None:
-        raise UnreadableDelivery("a field is missing or malformed: missing required field `webhookEvent`")
-    return events.read_transition(document)
+def _read_unnamed(document: bytes) -> Sequence[Observation]:
+    """Read a body that names no event: a workflow's post function, or a ticket."""
+    body = decode(document, Unnamed)
+    if body.transition is not None:
+        return events.read_transition(document)
+    if body.issue is not None:
+        return events.read_state(document)
+    if body.key is not None:
+        return events.read_ticket(document)
+    raise UnreadableDelivery("a field is missing or malformed: missing required field `webhookEvent` or `issue`")

@@ -1,12 +1,14 @@
 """Read a changelog: labels, types, statuses, resolutions, assignments and new keys."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+from operator import itemgetter
 
+from service.deliveries.decoding import read_time
 from service.deliveries.observation import Observation, Observed, Renamed, Trait
 from service.lifecycle.aliases import Alias
-from service.providers.jira.payloads import Change, Status
+from service.providers.jira.payloads import Change, History, Status
 from service.providers.jira.references import reference
 from service.providers.jira.tickets import MOST_LABELS, Ticket
 
@@ -35,9 +37,19 @@ def read_changelog(ticket: Ticket, changes: Sequence[Change]) -> list[Observatio
     return specific if len(specific) == len(observations) else [*specific, active]
 
 
-def is_move(change: Change) -> bool:
-    """Whether the changed field is the status."""
-    return _field(change) == "status"
+def read_history(ticket: Ticket, history: History | None) -> list[Observation]:
+    """The observations of the changes that a ticket lists, each at its own time. Changes without a time are skipped."""
+    past = [(each.created, each.items or []) for each in (history.histories if history else None) or ()]
+    dated = [(created, change) for created, changes in past if created for change in changes][:MOST_CHANGES]
+    return [
+        observation
+        for created, changes in groupby(dated, key=itemgetter(0))
+        for observation in read_changelog(_dated(ticket, created), [change for _, change in changes])
+    ]
+
+
+def _dated(ticket: Ticket, created: str) -> Ticket:
+    return replace(ticket, at=read_time(created, "$.changelog.histories[…].created"))
 
 
 def _field(change: Change) -> str:
@@ -117,7 +129,7 @@ def _category_to(ticket: Ticket, change: Change) -> str | None:
     """The category of the new status, if the ticket still has that status."""
     status = ticket.fields.status or Status()
     same_name = bool(status.name) and (status.name or "").lower() == (change.to_text or "").lower()
-    return ticket.category if same_name or (status.id is not None and status.id == change.to) else None
+    return ticket.category if same_name or (status.id is not None and str(status.id) == str(change.to)) else None
 
 
 def _moved(update: _Update, known: Mapping[Trait, str | None]) -> Observed:

@@ -1,12 +1,13 @@
 """Events of tickets, comments and workflow transitions."""
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from service.deliveries.decoding import decode
-from service.deliveries.observation import Nothing, Observation
-from service.providers.jira.changelog import MOST_CHANGES, is_move, read_changelog
+from service.deliveries.observation import Nothing, Observation, Observed
+from service.providers.jira.changelog import MOST_CHANGES, read_changelog, read_history
 from service.providers.jira.comments import read_comment, read_edited_comment
-from service.providers.jira.payloads import Change, Comment, CommentEvent, IssueEvent, TransitionEvent
+from service.providers.jira.payloads import Change, Comment, CommentEvent, Issue, IssueEvent, TransitionEvent
 from service.providers.jira.tickets import Ticket, closed, links, looks
 
 _CREATED = "jira:issue_created"
@@ -20,22 +21,51 @@ _REWRITTEN = frozenset({_EDITED, "issue_comment_deleted"})
 
 def read_issue_event(name: str, payload: bytes) -> list[Observation]:
     event = decode(payload, IssueEvent)
-    ticket = Ticket.of(event.issue, event.timestamp)
+    ticket = Ticket.of(event.issue, event.timestamp, event.comment)
     changes = ((event.changelog.items if event.changelog else None) or [])[:MOST_CHANGES]
     comment = read_comment(ticket, event.comment) if event.comment and _is_new(name, event, event.comment) else []
     edited = event.comment if event.issue_event_type_name == _EDITED else None
     unnamed = not changes and not comment and name not in (_CREATED, _DELETED)
+    changed = read_changelog(ticket, changes)
     return [
         *looks(ticket),
         *([ticket.observed("deleted")] if name == _DELETED else []),
-        *read_changelog(ticket, changes),
+        *changed,
         *comment,
         *([ticket.active()] if unnamed else []),
         *([read_edited_comment(ticket, edited)] if edited else []),
-        # If the status changed, the changelog already reports the closing, with the time of that change.
-        *([] if any(is_move(change) for change in changes) else closed(ticket)),
+        # If the status changed, the changelog reports the closing, so no time needs to be inferred.
+        *closed(ticket, inferred=not any(map(_is_move, changed))),
         *links(ticket),
     ]
+
+
+def read_state(payload: bytes) -> list[Observation]:
+    """Read a body that has a ticket and names no event: the state of the ticket, and the changes that it lists."""
+    event = decode(payload, IssueEvent)
+    changes = ((event.changelog.items if event.changelog else None) or [])[:MOST_CHANGES]
+    return _read_state(Ticket.of(event.issue, event.timestamp, event.comment), event.issue, changes)
+
+
+def read_ticket(payload: bytes) -> list[Observation]:
+    """Read a body that is a ticket."""
+    issue = decode(payload, Issue)
+    return _read_state(Ticket.of(issue, None), issue, [])
+
+
+def _read_state(ticket: Ticket, issue: Issue, changes: Sequence[Change]) -> list[Observation]:
+    # Report no activity: a rule may send every ticket at a set time, although nothing happened to them.
+    past, changed = read_history(ticket, issue.changelog), read_changelog(ticket, changes)
+    told = any(map(_is_move, changed)) or any(_is_move(one) and _is_done(one) for one in past)
+    return [*looks(ticket), *past, *changed, *closed(ticket, inferred=not told), *links(ticket)]
+
+
+def _is_move(one: Observation) -> TypeGuard[Observed]:
+    return isinstance(one, Observed) and one.kind == "moved"
+
+
+def _is_done(moved: Observed) -> bool:
+    return moved.traits.get("category_to") == ("done",)
 
 
 def read_transition(payload: bytes) -> list[Observation]:
@@ -49,7 +79,7 @@ def read_comment_event(name: str, payload: bytes) -> Sequence[Observation] | Not
     event = decode(payload, CommentEvent)
     if event.issue is None:
         return Nothing("the comment does not name its ticket")
-    ticket = Ticket.of(event.issue, event.timestamp)
+    ticket = Ticket.of(event.issue, event.timestamp, event.comment)
     known = [*looks(ticket, in_part=True), *closed(ticket)] if event.issue.fields else []
     # Commands count only when a comment is new. Commands are dated to when their comment was written. A command that an
     # edit added later would get this earlier time.

@@ -1,8 +1,9 @@
 """The fields that are read from Jira's payloads.
 
-Sources: Atlassian's documentation ("Webhooks" for Jira Cloud, "Managing webhooks" for Jira Data Center), and published
-payloads of older servers and of workflow post functions. Most fields are optional, because comment events contain few
-fields and each site configures its own fields.
+Sources: Atlassian's documentation ("Webhooks" for Jira Cloud, "Managing webhooks" for Jira Data Center, "Issue data
+payload for Send Web Request" in both formats for Jira Automation, "Automation webhooks" for Jira Service Management),
+and published payloads of older servers and of workflow post functions. Most fields are optional, because comment events
+contain few fields and each site configures its own fields.
 """
 
 from typing import Annotated, TypeAlias
@@ -10,8 +11,12 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from service.deliveries.decoding import AnyObject
+
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=10**15)]
 """A time as milliseconds since 1970."""
+Id: TypeAlias = str | int
+"""An id. Jira's webhooks send it as a text, and Jira Automation sends it as a number."""
 
 
 class Named(msgspec.Struct):
@@ -27,7 +32,7 @@ class Category(msgspec.Struct):
 
 
 class Status(msgspec.Struct, rename={"category": "statusCategory"}):
-    id: str | None = None
+    id: Id | None = None
     name: str | None = None
     category: Category | None = None
 
@@ -71,24 +76,37 @@ class Fields(msgspec.Struct, rename=_FIELD_NAMES):
     links: list[Link] | None = None
 
 
-class Issue(msgspec.Struct, rename={"address": "self"}):
-    key: str
-    address: str | None = None
-    fields: Fields | None = None
-
-
 class Change(msgspec.Struct, rename={"from_text": "fromString", "to_text": "toString"}):
     """A changed field. `to` is the id of the new value; `from_text` and `to_text` are the values as displayed."""
 
     field: str | None = None
     fieldtype: str | None = None
     from_text: str | None = None
-    to: str | UnsetType | None = UNSET
+    to: Id | UnsetType | None = UNSET
     to_text: str | None = None
 
 
 class Changelog(msgspec.Struct):
     items: list[Change] | None = None
+
+
+class PastChanges(Changelog, kw_only=True):
+    """Changes of one moment in the past."""
+
+    created: str | None = None
+
+
+class History(msgspec.Struct):
+    """The changelog that Jira Automation and Jira's API put into a ticket."""
+
+    histories: list[PastChanges] | None = None
+
+
+class Issue(msgspec.Struct, rename={"address": "self"}):
+    key: str
+    address: str | None = None
+    fields: Fields | None = None
+    changelog: History | None = None
 
 
 class Mark(msgspec.Struct):
@@ -118,6 +136,14 @@ class Announcement(msgspec.Struct, rename={"webhook_event": "webhookEvent"}):
     webhook_event: str | None = None
 
 
+class Unnamed(msgspec.Struct):
+    """The members that tell the kind of a body that names no event."""
+
+    transition: AnyObject | None = None
+    issue: AnyObject | None = None
+    key: str | None = None
+
+
 class IssueEvent(msgspec.Struct):
     issue: Issue
     timestamp: Milliseconds | None = None
@@ -135,12 +161,6 @@ class CommentEvent(msgspec.Struct):
 class Transition(msgspec.Struct):
     from_status: str | None = None
     to_status: str | None = None
-
-
-class PostFunction(msgspec.Struct):
-    """The payload of a workflow's post function, which names no event."""
-
-    transition: Transition | None = None
 
 
 class TransitionEvent(msgspec.Struct):

@@ -13,7 +13,7 @@ from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.observation import Kind, Linked, Observation, Observed, Trait
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref
-from service.providers.jira.payloads import Fields, Issue, Link
+from service.providers.jira.payloads import Comment, Fields, Issue, Link
 from service.providers.jira.references import reference
 
 MOST_LABELS = 100
@@ -42,10 +42,10 @@ class Ticket:
     place: Mapping[Trait, tuple[str, ...]]
 
     @classmethod
-    def of(cls, issue: Issue, timestamp: int | None) -> "Ticket":
-        """Read the ticket from an event's `issue` and `timestamp` (in milliseconds since 1970).
+    def of(cls, issue: Issue, timestamp: int | None, comment: Comment | None = None) -> "Ticket":
+        """Read the ticket from an event's `issue`, `timestamp` (in milliseconds since 1970) and `comment`.
 
-        Without a timestamp, the time of the event is the time of the ticket's last update.
+        Without a timestamp, the time of the event is the latest time that the ticket and the comment tell.
 
         Raises:
             UnreadableDelivery: the key is malformed, or the time is missing.
@@ -54,7 +54,7 @@ class Ticket:
         if subject is None:
             raise UnreadableDelivery("a field is malformed: expected a key such as ML-12 - at `$.issue.key`")
         fields = issue.fields or Fields()
-        at = _time(timestamp, fields)
+        at = _time(timestamp, fields, comment)
         return cls(subject, at, issue.address or "", fields, _place(subject, fields))
 
     @property
@@ -98,17 +98,26 @@ def looks(ticket: Ticket, *, in_part: bool = False) -> list[Observation]:
     return [seen, Observed("created", ticket.subject, created, ticket.place)]
 
 
-def closed(ticket: Ticket) -> list[Observation]:
-    """An observation of the closing if the ticket is done, even if it was closed before the webhook existed."""
+def closed(ticket: Ticket, *, inferred: bool = True) -> list[Observation]:
+    """An observation of the closing if the ticket is done, even if it was closed before the webhook existed.
+
+    Args:
+        inferred: whether the time of the last update may stand for the time of the closing. It is later than the
+            closing, or equal. The earliest closing since the last reopening counts, so a later report does no harm.
+    """
     fields = ticket.fields
     if ticket.category != "done":
         return []
     if fields.category_changed:
         at = read_time(fields.category_changed, "$.issue.fields.statuscategorychangedate")
+    elif not inferred:
+        return []
     elif fields.resolution_date:
         at = read_time(fields.resolution_date, "$.issue.fields.resolutiondate")
+    elif fields.updated:
+        at = read_time(fields.updated, "$.issue.fields.updated")
     else:
-        return []
+        at = ticket.at
     known: dict[Trait, str | None] = {
         "reason": fields.resolution.name if fields.resolution else None,
         "status_to": fields.status.name if fields.status else None,
@@ -142,12 +151,21 @@ def _served(links: list[Link]) -> Iterator[Ref]:
             yield target
 
 
-def _time(timestamp: int | None, fields: Fields) -> datetime:
+def _time(timestamp: int | None, fields: Fields, comment: Comment | None) -> datetime:
     if timestamp is not None:
         return from_milliseconds(timestamp, "$.timestamp")
-    if fields.updated:
-        return read_time(fields.updated, "$.issue.fields.updated")
-    raise UnreadableDelivery("a field is missing or malformed: missing required field `timestamp`")
+    told = {
+        "issue.fields.updated": fields.updated,
+        "issue.fields.statuscategorychangedate": fields.category_changed,
+        "issue.fields.resolutiondate": fields.resolution_date,
+        "issue.fields.created": fields.created,
+        "comment.updated": comment.updated if comment else None,
+        "comment.created": comment.created if comment else None,
+    }
+    times = [read_time(text, f"$.{field}") for field, text in told.items() if text]
+    if not times:
+        raise UnreadableDelivery("a field is missing or malformed: missing required field `timestamp`")
+    return max(times)
 
 
 def _place(subject: Ref, fields: Fields) -> dict[Trait, tuple[str, ...]]:

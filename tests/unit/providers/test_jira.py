@@ -499,8 +499,93 @@ def test_a_ticket_without_a_done_status_is_not_closed(now: Any) -> None:
     assert happened(updated(status=now, resolutiondate=written(at(3)))) == [ACTIVE]
 
 
-def test_a_done_ticket_without_a_resolution_date_is_not_closed() -> None:
-    assert happened(updated(status=status("Done", "done"), resolutiondate=None)) == [ACTIVE]
+ENDED = status("Done", "done")
+
+
+@pytest.mark.parametrize(
+    ("told", "when"),
+    [
+        ({"statuscategorychangedate": written(at(2)), "resolutiondate": written(at(3))}, at(2)),
+        ({"resolutiondate": written(at(3)), "updated": written(at(4))}, at(3)),
+        ({"resolutiondate": None, "updated": written(at(4))}, at(4)),
+        ({"resolutiondate": "", "updated": ""}, NOW),
+        ({}, NOW),
+    ],
+)
+def test_a_done_ticket_is_closed_at_the_best_time_that_the_payload_tells(told: dict[str, Any], when: datetime) -> None:
+    closing = item("closed", when, status_to="Done")
+    assert closing in happened(updated(status=ENDED, **told))
+    assert closing in happened(updated(changed("labels", None, "a"), status=ENDED, **told))
+    assert closing in happened(commented(issue=issue(status=ENDED, **told)))
+    assert closing in happened({"issue": issue(status=ENDED, **told), "timestamp": milliseconds(NOW)})
+
+
+def test_the_time_of_a_closing_is_not_inferred_if_the_changelog_reports_the_closing() -> None:
+    move = changed("status", "Open", "Done")
+    (moved,) = happened(updated(move, status=ENDED, updated=written(at(4)), resolutiondate=written(at(3))))
+    assert isinstance(moved, Observed)
+    assert moved.kind == "moved"
+
+
+def test_a_move_among_done_statuses_tells_when_the_ticket_was_done_first() -> None:
+    move, since = changed("status", "Done", "Released"), written(at(2))
+    closing = item("closed", at(2), status_to="Released")
+    assert closing in happened(updated(move, status=status("Released", "done"), statuscategorychangedate=since))
+
+
+def unnamed(**fields: Any) -> dict[str, Any]:
+    """A ticket as Jira Automation writes it: ids are numbers."""
+    return {**issue(updated=written(NOW), **fields), "id": 10012, "changelog": {"total": 0, "histories": None}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        unnamed(),
+        {"issue": unnamed()},
+        {"issue": unnamed(), "timestamp": milliseconds(NOW)},
+        {"issue": unnamed(), "webhookEvent": None},
+        {"issue": unnamed(), "webhookEvent": "", "comment": comment("/experiment start")},
+    ],
+)
+def test_a_body_that_names_no_event_and_has_a_ticket_shows_the_state_of_the_ticket(body: dict[str, Any]) -> None:
+    assert observe(body) == [seen(), item("created", CREATED)]
+
+
+def test_an_unnamed_body_shows_the_category_of_a_status_whose_id_is_a_number() -> None:
+    done = {"id": 10013, "name": "Closed", "statusCategory": {"id": 3, "key": "done"}}
+    assert happened(unnamed(status=done)) == [item("closed", status_to="Closed")]
+    moved = changed("status", "Open", "There", to=10013)
+    assert happened({"issue": unnamed(status=done), "changelog": {"items": [moved]}}) == [
+        item("moved", status_from="Open", status_to="There", category_to="done")
+    ]
+
+
+def test_the_changes_that_an_unnamed_body_lists_are_observed_at_their_times() -> None:
+    past = [
+        {
+            "created": written(at(4)),
+            "items": [changed("status", "Doing", "Done"), changed("resolution", None, "Fixed")],
+        },
+        {"created": written(at(3)), "items": [changed("labels", "", "bet")]},
+        {"created": None, "items": [changed("labels", "", "lost")]},
+        {"created": written(at(2)), "items": None},
+    ]
+    body = {**unnamed(status=ENDED, resolutiondate=written(at(4))), "changelog": {"histories": past}}
+    assert happened(body) == [
+        item("moved", at(4), status_from="Doing", status_to="Done", category_to="done", resolution="Fixed"),
+        item("labelled", at(3), label="bet"),
+    ]
+
+
+@pytest.mark.parametrize("when", ["updated", "statuscategorychangedate", "resolutiondate", "created"])
+def test_a_body_without_a_time_of_its_own_is_dated_by_the_latest_time_of_the_ticket(when: str) -> None:
+    fields = {"created": None, when: written(at(4))}
+    assert item("seen", at(4)) in observed({"issue": {"key": "ML-12", "fields": fields}})
+
+
+def test_a_comment_without_a_timestamp_is_dated_by_itself() -> None:
+    assert ACTIVE in observed({**commented(), "timestamp": None})
 
 
 def test_a_ticket_is_linked_to_its_parent() -> None:
