@@ -1,10 +1,20 @@
 """The observations that tests expect: of an item, its change and the branch of this change, in the project acme/app."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service.deliveries.observation import Kind, Linked, Mentioned, Observation, Observed, Trait
+from service.deliveries.observation import (
+    Identified,
+    Kind,
+    Linked,
+    Mentioned,
+    Nothing,
+    Observation,
+    Observed,
+    Trait,
+)
 from service.lifecycle.references import Ref
 
 
@@ -14,6 +24,19 @@ def traits(**known: Any) -> dict[Trait, tuple[str, ...]]:
         trait: value if isinstance(value, tuple) else (value,) for trait, value in known.items()
     }
     return named
+
+
+def without_ids(observed: Sequence[Observation] | Nothing) -> Sequence[Observation] | Nothing:
+    """Observations without the ids that the payload tells. `tests/unit/providers/test_identities.py` tests the ids."""
+    if isinstance(observed, Nothing):
+        return Nothing(observed.reason)
+    return [one for one in observed if not isinstance(one, Identified)]
+
+
+def ids_in(observed: Sequence[Observation] | Nothing) -> list[Identified]:
+    """The ids that a payload tells."""
+    told: Iterable[Observation] = observed.identities if isinstance(observed, Nothing) else observed
+    return [one for one in told if isinstance(one, Identified)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from service.deliveries.observation import (
 )
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref, branch, commit
+from service.providers.github.identities import identified
 from service.providers.github.payloads import (
     DeploymentStatusEvent,
     HeadRepository,
@@ -30,11 +31,12 @@ _PRODUCTION = "production"
 
 def read_workflow_run(payload: bytes) -> Sequence[Observation] | Nothing:
     event = decode(payload, WorkflowRunEvent)
-    if event.action != "completed":
-        return Nothing(f"a workflow run that is {event.action} has no result yet")
     run = event.workflow_run
+    known = identified(event.repository, utc(run.updated_at))
+    if event.action != "completed":
+        return Nothing(f"a workflow run that is {event.action} has no result yet", tuple(known))
     if not is_commit(run.head_sha):
-        return Nothing("the workflow run names no commit")
+        return Nothing("the workflow run names no commit", tuple(known))
     observations = finished_run(
         commit(run.head_sha),
         utc(run.updated_at),
@@ -43,7 +45,8 @@ def read_workflow_run(payload: bytes) -> Sequence[Observation] | Nothing:
         branch=run.head_branch,
         message=run.head_commit.message if run.head_commit else None,
     )
-    return [*observations, *([Outsider(commit(run.head_sha), utc(run.updated_at))] if _is_fork(event) else [])]
+    fork = [Outsider(commit(run.head_sha), utc(run.updated_at))] if _is_fork(event) else []
+    return [*observations, *fork, *known]
 
 
 def _is_fork(event: WorkflowRunEvent) -> bool:
@@ -56,14 +59,15 @@ def _is_fork(event: WorkflowRunEvent) -> bool:
 
 def read_deployment_status(payload: bytes) -> Sequence[Observation] | Nothing:
     event = decode(payload, DeploymentStatusEvent)
-    if not is_commit(event.deployment.sha):
-        return Nothing("the deployment names no commit")
     status = event.deployment_status
+    owner = identified(event.repository, utc(status.created_at))
+    if not is_commit(event.deployment.sha):
+        return Nothing("the deployment names no commit", tuple(owner))
     names = [status.environment or event.deployment.environment]
     if event.deployment.production_environment is True:
         names.append(_PRODUCTION)
     known = {**traits({"conclusion": status.state}), **_environments(names)}
-    return [Observed("deployed", commit(event.deployment.sha), utc(status.created_at), known)]
+    return [Observed("deployed", commit(event.deployment.sha), utc(status.created_at), known), *owner]
 
 
 def _environments(names: Iterable[str | None]) -> Mapping[Trait, tuple[str, ...]]:
@@ -83,7 +87,10 @@ def read_push(payload: bytes) -> Sequence[Observation] | Nothing:
     own = _branch(event, name, at) if name != event.repository.default_branch else []
     pushed = (event.commits or [])[-MOST_TARGETS:]
     messages = [observation for commit in pushed for observation in _message(commit, at)]
-    return [*own, *messages] or Nothing("a push to the default branch without a commit")
+    known = identified(event.repository, at)
+    if not own and not messages:
+        return Nothing("a push to the default branch without a commit", tuple(known))
+    return [*own, *messages, *known]
 
 
 def _branch(event: PushEvent, name: str, at: datetime) -> list[Observation]:

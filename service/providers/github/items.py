@@ -7,12 +7,24 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from service.deliveries.decoding import decode, traits, utc
-from service.deliveries.observation import Commented, Linked, Mentioned, Observation, Observed, Outsider, Renamed, Trait
+from service.deliveries.observation import (
+    Commented,
+    Identified,
+    Linked,
+    Mentioned,
+    Observation,
+    Observed,
+    Outsider,
+    Renamed,
+    Trait,
+)
 from service.lifecycle.aliases import Alias
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref, branch, change, commit, item
+from service.providers.github.identities import identified
 from service.providers.github.payloads import (
     Change,
+    HeadRepository,
     IssueCommentEvent,
     IssueEvent,
     Item,
@@ -45,6 +57,7 @@ def read_issue(payload: bytes) -> list[Observation]:
         *_item(event, event.issue, subject, "item"),
         *_closed(event, event.issue, subject),
         *_transferred(event, subject),
+        *_identified(event, event.issue, _updated_at(event.issue)),
     ]
 
 
@@ -62,6 +75,8 @@ def read_pull_request(payload: bytes) -> list[Observation]:
         *_made_of(event, subject, at),
         *_merged_or_closed(event, subject),
         *_outsider(event, subject),
+        *_identified(event, pull, at),
+        *_fork(event, at),
     ]
 
 
@@ -71,10 +86,12 @@ def read_issue_comment(payload: bytes) -> list[Observation]:
     named = change if issue.pull_request is not None else item
     subject = named("github", event.repository.full_name, issue.number)
     at = utc(comment.created_at) if comment.created_at else _updated_at(issue)
+    # The comment may be old, so its issue tells best when the repository has this name.
+    known = _identified(event, issue, max(at, _updated_at(issue)))
     # Report the issue's state too: the comment may be the first delivery about an issue that is older than the webhook.
     looks = _item(event, issue, subject, "change" if issue.pull_request is not None else "item")
     closed = _closed(event, issue, subject) if issue.pull_request is None else []
-    observations: list[Observation] = [*looks, *closed, Observed("active", subject, at)]
+    observations: list[Observation] = [*looks, *closed, *known, Observed("active", subject, at)]
     # Commands count only when a comment is new. Commands are dated to when their comment was written. A command that an
     # edit added later would get this earlier time.
     insider = comment.author_association in _INSIDERS
@@ -129,6 +146,18 @@ def _closed(event: ItemEvent, issue: Item, subject: Ref) -> list[Observation]:
     return [Observed("closed", subject, utc(issue.closed_at), traits(known))]
 
 
+def _identified(event: ItemEvent, seen: Item, at: datetime) -> list[Identified]:
+    return identified(event.repository, at, seen.html_url)
+
+
+def _fork(event: PullRequestEvent, at: datetime) -> list[Identified]:
+    """The id of the repository of the branch, if it is another one."""
+    home = event.pull_request.head.repo
+    if not isinstance(home, HeadRepository) or home.full_name.lower() == event.repository.full_name.lower():
+        return []
+    return identified(home, at, event.pull_request.html_url)
+
+
 def _transferred(event: IssueEvent, subject: Ref) -> list[Observation]:
     """The observation that a transferred issue has a new reference. Both repositories report the transfer."""
     moved = event.changes
@@ -136,10 +165,12 @@ def _transferred(event: IssueEvent, subject: Ref) -> list[Observation]:
         return []
     if event.action == "transferred" and moved.new_issue is not None and moved.new_repository is not None:
         new = item("github", moved.new_repository.full_name, moved.new_issue.number)
-        return [Renamed(Alias(subject, new, _updated_at(event.issue)))]
+        other = identified(moved.new_repository, _updated_at(event.issue), event.issue.html_url)
+        return [Renamed(Alias(subject, new, _updated_at(event.issue))), *other]
     if event.action == "opened" and moved.old_issue is not None and moved.old_repository is not None:
         old = item("github", moved.old_repository.full_name, moved.old_issue.number)
-        return [Renamed(Alias(old, subject, _updated_at(event.issue)))]
+        other = identified(moved.old_repository, _updated_at(event.issue), event.issue.html_url)
+        return [Renamed(Alias(old, subject, _updated_at(event.issue))), *other]
     return []
 
 

@@ -19,6 +19,8 @@ class Repository(msgspec.Struct):
     full_name: str
     default_branch: str = ""
     updated_at: datetime | None = None
+    id: object = None
+    html_url: object = None
 
 
 class Item(msgspec.Struct):
@@ -34,6 +36,8 @@ class Item(msgspec.Struct):
 
 class HeadRepository(msgspec.Struct):
     full_name: str = ""
+    id: object = None
+    html_url: object = None
 
 
 class Head(msgspec.Struct):
@@ -177,12 +181,14 @@ class DeploymentStatus(msgspec.Struct):
 class DeploymentStatusEvent(msgspec.Struct):
     deployment: Deployment
     deployment_status: DeploymentStatus
+    repository: HeadRepository | None = None
 
 
 class PushedRepository(msgspec.Struct):
     full_name: str
     html_url: str = ""
     default_branch: str = ""
+    id: object = None
     pushed_at: int | str | None = None
     """A number (Unix time) in a push, and a text in every other event."""
 

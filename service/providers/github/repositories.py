@@ -7,6 +7,7 @@ from service.deliveries.decoding import decode, utc
 from service.deliveries.observation import Nothing, Observation, Renamed
 from service.lifecycle.aliases import Alias
 from service.lifecycle.references import branches, project
+from service.providers.github.identities import identified
 from service.providers.github.payloads import RepositoryEvent
 
 # A rename without a time gets this time, so that every rename with a time takes precedence.
@@ -16,11 +17,13 @@ _UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
 def read_repository(payload: bytes) -> Sequence[Observation] | Nothing:
     event = decode(payload, RepositoryEvent)
     before, now = _old_full_name(event), event.repository.full_name
+    updated_at = event.repository.updated_at
+    known = identified(event.repository, utc(updated_at)) if updated_at else []
     if before is None:
-        return Nothing(f"a repository that is {event.action} says nothing about experiments")
-    at = utc(event.repository.updated_at) if event.repository.updated_at else _UNDATED
+        return Nothing(f"a repository that is {event.action} says nothing about experiments", tuple(known))
+    at = utc(updated_at) if updated_at else _UNDATED
     pairs = ((project("github", before), project("github", now)), (branches(before), branches(now)))
-    return [Renamed(Alias(was, becomes, at)) for was, becomes in pairs]
+    return [*(Renamed(Alias(was, becomes, at)) for was, becomes in pairs), *known]
 
 
 def _old_full_name(event: RepositoryEvent) -> str | None:

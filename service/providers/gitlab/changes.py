@@ -6,12 +6,13 @@ from datetime import datetime
 import msgspec
 
 from service.deliveries.decoding import decode, is_commit, read_time, traits
-from service.deliveries.observation import Linked, Mentioned, Observation, Observed, Outsider
+from service.deliveries.identities import read_id
+from service.deliveries.observation import Identified, Linked, Mentioned, Observation, Observed, Outsider
 from service.lifecycle.references import Ref, branch, change, commit
 from service.providers.gitlab.closing import closed_issues
 from service.providers.gitlab.items import Traits, happened, looks, seen_at
-from service.providers.gitlab.payloads import MergeRequest, MergeRequestEvent
-from service.providers.gitlab.projects import known_path, path, root
+from service.providers.gitlab.payloads import MergeRequest, MergeRequestEvent, Project
+from service.providers.gitlab.projects import identified, known_path, path, root
 
 _ENDS = frozenset({"close", "merge"})
 _ENDED = frozenset({"closed", "merged"})
@@ -31,7 +32,18 @@ def read_merge_request(payload: bytes) -> Sequence[Observation]:
         *_source(event, subject, project, at),
         *_ended(merge, subject, place, at),
         *outsider(merge, subject, project, at),
+        *identities(event.project, merge, at),
     ]
+
+
+def identities(own: Project | None, merge: MergeRequest, at: datetime) -> list[Identified]:
+    """The ids of the project of a merge request, and of the project of its branch."""
+    known = [
+        *identified(own, at),
+        *identified(merge.target, at, merge.target_project_id),
+        *identified(merge.source, at, merge.source_project_id),
+    ]
+    return list(dict.fromkeys(known))
 
 
 def outsider(
@@ -53,7 +65,7 @@ def _is_fork(merge: MergeRequest, project: str) -> bool:
     if home and home.lower() != project.lower():
         return True
     source, target = merge.source_project_id, merge.target_project_id
-    return not isinstance(source, msgspec.UnsetType) and target is not None and source != target
+    return source is not msgspec.UNSET and target is not None and read_id(source) != read_id(target)
 
 
 def _texts(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) -> list[Observation]:

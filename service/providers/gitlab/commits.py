@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from service.deliveries.decoding import decode, is_commit, read_time, shorten, traits
+from service.deliveries.identities import read_id
 from service.deliveries.observation import Linked, Mentioned, Nothing, Observation, Observed, Outsider, finished_run
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref, branch, change, commit
 from service.providers.gitlab.payloads import Commit, DeploymentEvent, PipelineChange, PipelineEvent, Project, PushEvent
-from service.providers.gitlab.projects import path, project_of_page, root
+from service.providers.gitlab.projects import identified, path, project_of_page, root
 
 _BRANCH = "refs/heads/"
 # A retried pipeline keeps its previous finish time, so the time alone does not prove that the pipeline has finished.
@@ -33,7 +34,7 @@ def read_pipeline(payload: bytes) -> Sequence[Observation] | Nothing:
     name = None if run.tag else run.ref
     message = event.commit.message if event.commit else None
     observations = finished_run(subject, at, workflow=run.name, conclusion=conclusion, branch=name, message=message)
-    return [*observations, *_change(event, subject, at), *_fork(event, subject, at)]
+    return [*observations, *_change(event, subject, at), *_fork(event, subject, at), *identified(event.project, at)]
 
 
 def _waits_since(event: PipelineEvent) -> str:
@@ -52,7 +53,7 @@ def _fork(event: PipelineEvent, sha: Ref, at: datetime) -> list[Observation]:
     merge = event.merge_request
     if merge is None or None in (merge.source_project_id, merge.target_project_id):
         return []
-    return [Outsider(sha, at)] if merge.source_project_id != merge.target_project_id else []
+    return [Outsider(sha, at)] if read_id(merge.source_project_id) != read_id(merge.target_project_id) else []
 
 
 def _change(event: PipelineEvent, sha: Ref, at: datetime) -> list[Observation]:
@@ -69,7 +70,7 @@ def _target(merge: PipelineChange, own: Project | None) -> str | None:
     """The target project of a merge request. The pipeline may run in a fork, so `own` may be the fork."""
     if own is None:
         return None
-    if None in (own.id, merge.target_project_id) or own.id == merge.target_project_id:
+    if None in (own.id, merge.target_project_id) or read_id(own.id) == read_id(merge.target_project_id):
         return path(own)
     return project_of_page(merge.url or "", root(own))
 
@@ -84,7 +85,9 @@ def read_deployment(payload: bytes) -> Sequence[Observation] | Nothing:
     at = read_time(event.status_changed_at, "$.status_changed_at")
     names = dict.fromkeys(name for name in (event.environment, event.environment_tier) if name)
     known = traits({"conclusion": event.status})
-    return [Observed("deployed", commit(sha), at, {**known, **({"environment": tuple(names)} if names else {})})]
+    if names:
+        known["environment"] = tuple(names)
+    return [Observed("deployed", commit(sha), at, known), *identified(event.project, at)]
 
 
 def read_push(payload: bytes, received_at: datetime) -> Sequence[Observation] | Nothing:
@@ -103,7 +106,11 @@ def read_push(payload: bytes, received_at: datetime) -> Sequence[Observation] | 
     # The default branch is evidence for no experiment: all work is merged into it sooner or later.
     own = _branch(event, name, at) if name != default else []
     messages = [observation for commit in commits[-MOST_TARGETS:] for observation in _message(commit, at)]
-    return [*own, *messages] or Nothing("a push to the default branch without a commit")
+    # The commits of a new branch may be older than the project's name.
+    known = identified(event.project, at) if event.before and set(event.before) != {"0"} else []
+    if not own and not messages:
+        return Nothing("a push to the default branch without a commit", tuple(known))
+    return [*own, *messages, *known]
 
 
 def _removed(event: PushEvent, name: str, received_at: datetime) -> list[Observation]:

@@ -9,7 +9,7 @@ from service.deliveries.decoding import decode, read_time, traits
 from service.deliveries.observation import Nothing, Observation, Observed, Trait
 from service.lifecycle.references import Ref, item
 from service.providers.gitlab.payloads import AssigneeChange, Changes, Issue, IssueEvent, Item, ItemEvent, Label
-from service.providers.gitlab.projects import known_path, path
+from service.providers.gitlab.projects import identified, known_path, path
 
 Traits: TypeAlias = Mapping[Trait, tuple[str, ...]]
 
@@ -36,6 +36,7 @@ def _observed(event: IssueEvent) -> Sequence[Observation]:
         *looks(seen, subject, traits({"item_type": seen.type}), place, event.labels),
         *happened(event, seen.action, subject, place, at),
         *closed(seen, subject, place),
+        *identified(event.project, at),
     ]
 
 

@@ -8,10 +8,10 @@ from service.deliveries.decoding import decode, is_commit, read_time, traits
 from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.observation import Commented, Nothing, Observation, Observed
 from service.lifecycle.references import Ref, change, commit, item
-from service.providers.gitlab.changes import outsider
+from service.providers.gitlab.changes import identities, outsider
 from service.providers.gitlab.items import closed, looks, seen_at
 from service.providers.gitlab.payloads import Issue, MergeRequest, Note, NoteEvent
-from service.providers.gitlab.projects import path
+from service.providers.gitlab.projects import identified, path
 
 _MERGE_REQUEST = "$.merge_request"
 _Subject = TypeVar("_Subject")
@@ -39,6 +39,7 @@ def _on_issue(event: NoteEvent, seen: Issue) -> Sequence[Observation]:
         *looks(seen, subject, traits({"item_type": seen.type}), place, None, "$.issue"),
         *closed(seen, subject, place, "$.issue"),
         *_comment(event.object_attributes, subject),
+        *identified(event.project, _newest(event.object_attributes, seen_at(seen, "$.issue"))),
     ]
 
 
@@ -51,6 +52,7 @@ def _on_change(event: NoteEvent, merge: MergeRequest) -> Sequence[Observation]:
         *_comment(event.object_attributes, subject),
         # This may be the first delivery about the merge request.
         *outsider(merge, subject, project, seen_at(merge, _MERGE_REQUEST), _MERGE_REQUEST),
+        *identities(event.project, merge, _newest(event.object_attributes, seen_at(merge, _MERGE_REQUEST))),
     ]
 
 
@@ -59,7 +61,7 @@ def _on_commit(event: NoteEvent) -> Sequence[Observation] | Nothing:
     at = _written_or_changed_at(event.object_attributes)
     if not sha or not is_commit(sha) or at is None:
         return Nothing("the comment names no commit or no time")
-    return [Observed("active", commit(sha), at)]
+    return [Observed("active", commit(sha), at), *identified(event.project, at)]
 
 
 def _comment(note: Note, subject: Ref) -> list[Observation]:
@@ -88,6 +90,11 @@ def _written_or_changed_at(note: Note) -> datetime | None:
     """The time at which a new comment was written, or an old comment was changed."""
     created, updated = _created_at(note), _updated_at(note)
     return (created or updated) if note.action == "create" else (updated or created)
+
+
+def _newest(note: Note, seen: datetime) -> datetime:
+    """The newest time in the payload."""
+    return max(filter(None, (seen, _created_at(note), _updated_at(note))))
 
 
 def _created_at(note: Note) -> datetime | None:

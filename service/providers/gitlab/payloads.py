@@ -18,7 +18,7 @@ class AnyEvent(msgspec.Struct):
 class Project(msgspec.Struct):
     """A project. Payloads of old GitLab versions contain only its URL."""
 
-    id: int | None = None
+    id: object = None
     path_with_namespace: str | None = None
     web_url: str | None = None
     homepage: str | None = None
@@ -87,9 +87,9 @@ class MergeRequest(Item, kw_only=True):
     source_branch: str | None = None
     source: Project | None = None
     target: Project | None = None
-    source_project_id: int | msgspec.UnsetType | None = msgspec.UNSET
+    source_project_id: object = msgspec.UNSET
     """The id of the project of the branch; null if this project was a fork and was deleted."""
-    target_project_id: int | None = None
+    target_project_id: object = None
     description: str | msgspec.UnsetType | None = msgspec.UNSET
     last_commit: Commit | None = None
     merge_commit_sha: str | None = None
@@ -148,8 +148,8 @@ class Job(msgspec.Struct):
 class PipelineChange(msgspec.Struct):
     iid: Number | None = None
     url: str | None = None
-    source_project_id: int | None = None
-    target_project_id: int | None = None
+    source_project_id: object = None
+    target_project_id: object = None
 
 
 class PipelineEvent(msgspec.Struct):
@@ -166,6 +166,7 @@ class DeploymentEvent(msgspec.Struct):
     environment: str | None = None
     environment_tier: str | None = None
     commit_url: str | None = None
+    project: Project | None = None
 
 
 class PushEvent(msgspec.Struct):

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from service.deliveries.decoding import decode, read_time
 from service.deliveries.delivery import UnreadableDelivery
-from service.deliveries.observation import Observation, Renamed
+from service.deliveries.identities import identify, site_of
+from service.deliveries.observation import Identified, Observation, Renamed
 from service.lifecycle.aliases import Alias
 from service.lifecycle.references import branches, project
 from service.providers.gitlab.payloads import Project, RenameEvent
@@ -23,6 +24,20 @@ def read_rename(payload: bytes) -> Sequence[Observation]:
     at = read_time(event.updated_at, "$.updated_at") if event.updated_at else _UNDATED
     pairs = ((project("gitlab", before), project("gitlab", now)), (branches(before), branches(now)))
     return [Renamed(Alias(was, becomes, at)) for was, becomes in pairs]
+
+
+def identified(project_: Project | None, at: datetime, other_id: object = None) -> list[Identified]:
+    """The statement that a project's path has an id. The id stays when the project, or a group of it, is renamed.
+
+    Args:
+        at: the newest time in the payload: the project has the path at this time.
+        other_id: the id as another field of the payload tells it.
+    """
+    name = known_path(project_)
+    if project_ is None or name is None:
+        return []
+    site = site_of(project_.web_url or project_.homepage)
+    return identify(project("gitlab", name), site, project_.id or other_id, at)
 
 
 def path(*candidates: Project | None) -> str:

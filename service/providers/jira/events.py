@@ -8,7 +8,7 @@ from service.deliveries.observation import Nothing, Observation, Observed
 from service.providers.jira.changelog import MOST_CHANGES, read_changelog, read_history
 from service.providers.jira.comments import read_comment, read_edited_comment
 from service.providers.jira.payloads import Change, Comment, CommentEvent, Issue, IssueEvent, TransitionEvent
-from service.providers.jira.tickets import Ticket, closed, links, looks
+from service.providers.jira.tickets import Ticket, closed, identities, links, looks
 
 _CREATED = "jira:issue_created"
 _UPDATED = "jira:issue_updated"
@@ -37,6 +37,7 @@ def read_issue_event(name: str, payload: bytes) -> list[Observation]:
         # If the status changed, the changelog reports the closing, so no time needs to be inferred.
         *closed(ticket, inferred=not any(map(_is_move, changed))),
         *links(ticket),
+        *identities(ticket),
     ]
 
 
@@ -57,7 +58,7 @@ def _read_state(ticket: Ticket, issue: Issue, changes: Sequence[Change]) -> list
     # Report no activity: a rule may send every ticket at a set time, although nothing happened to them.
     past, changed = read_history(ticket, issue.changelog), read_changelog(ticket, changes)
     told = any(map(_is_move, changed)) or any(_is_move(one) and _is_done(one) for one in past)
-    return [*looks(ticket), *past, *changed, *closed(ticket, inferred=not told), *links(ticket)]
+    return [*looks(ticket), *past, *changed, *closed(ticket, inferred=not told), *links(ticket), *identities(ticket)]
 
 
 def _is_move(one: Observation) -> TypeGuard[Observed]:
@@ -72,7 +73,7 @@ def read_transition(payload: bytes) -> list[Observation]:
     event = decode(payload, TransitionEvent)
     ticket = Ticket.of(event.issue, event.timestamp)
     change = Change(field="status", from_text=event.transition.from_status, to_text=event.transition.to_status)
-    return [*looks(ticket), *read_changelog(ticket, [change]), *links(ticket)]
+    return [*looks(ticket), *read_changelog(ticket, [change]), *links(ticket), *identities(ticket)]
 
 
 def read_comment_event(name: str, payload: bytes) -> Sequence[Observation] | Nothing:
@@ -81,6 +82,7 @@ def read_comment_event(name: str, payload: bytes) -> Sequence[Observation] | Not
         return Nothing("the comment does not name its ticket")
     ticket = Ticket.of(event.issue, event.timestamp, event.comment)
     known = [*looks(ticket, in_part=True), *closed(ticket)] if event.issue.fields else []
+    known += identities(ticket)
     # Commands count only when a comment is new. Commands are dated to when their comment was written. A command that an
     # edit added later would get this earlier time.
     if event.comment and name == "comment_created":

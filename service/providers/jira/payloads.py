@@ -23,8 +23,10 @@ class Named(msgspec.Struct):
     name: str | None = None
 
 
-class Project(msgspec.Struct):
+class Project(msgspec.Struct, rename={"address": "self"}):
     key: str | None = None
+    id: object = None
+    address: object = None
 
 
 class Category(msgspec.Struct):
@@ -105,6 +107,7 @@ class History(msgspec.Struct):
 class Issue(msgspec.Struct, rename={"address": "self"}):
     key: str
     address: str | None = None
+    id: object = None
     fields: Fields | None = None
     changelog: History | None = None
 

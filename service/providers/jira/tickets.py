@@ -10,7 +10,8 @@ from msgspec import UNSET
 
 from service.deliveries.decoding import from_milliseconds, read_time, traits
 from service.deliveries.delivery import UnreadableDelivery
-from service.deliveries.observation import Kind, Linked, Observation, Observed, Trait
+from service.deliveries.identities import identify, site_of
+from service.deliveries.observation import Identified, Kind, Linked, Observation, Observed, Trait
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref
 from service.providers.jira.payloads import Comment, Fields, Issue, Link
@@ -22,6 +23,7 @@ MOST_LABELS = 100
 # Maps the key of a Jira status category to the value of the trait `category_to`.
 _CATEGORIES: Mapping[str | None, str] = {"new": "new", "indeterminate": "in progress", "done": "done"}
 # Reject the URL of Atlassian's API gateway, which payloads for apps contain: it leads to no page for people.
+_GATEWAY = "api.atlassian.com"
 _SITE = re.compile(r"(?!https?://api\.atlassian\.com/)(https?://[^\s/?#@]+(?:/[^\s?#@]*?)?)/rest/", re.IGNORECASE)
 _SERVES = frozenset({"implements", "tests", "validates", "is part of", "is evidence for"})
 
@@ -38,6 +40,7 @@ class Ticket:
     subject: Ref
     at: datetime
     address: str
+    id: object
     fields: Fields
     place: Mapping[Trait, tuple[str, ...]]
 
@@ -55,7 +58,7 @@ class Ticket:
             raise UnreadableDelivery("a field is malformed: expected a key such as ML-12 - at `$.issue.key`")
         fields = issue.fields or Fields()
         at = _time(timestamp, fields, comment)
-        return cls(subject, at, issue.address or "", fields, _place(subject, fields))
+        return cls(subject, at, issue.address or "", issue.id, fields, _place(subject, fields))
 
     @property
     def category(self) -> str | None:
@@ -96,6 +99,25 @@ def looks(ticket: Ticket, *, in_part: bool = False) -> list[Observation]:
         return [seen]
     created = read_time(fields.created, "$.issue.fields.created")
     return [seen, Observed("created", ticket.subject, created, ticket.place)]
+
+
+def identities(ticket: Ticket) -> list[Identified]:
+    """The ids of the ticket and of its project. They stay when the ticket is moved or the project gets another key."""
+    own, at = ticket.fields.project, ticket.at
+    site = _site_of(ticket.address) or (_site_of(own.address) if own else "")
+    key, _, number = ticket.subject.rpartition("-")
+    # Without the project's key, its id may be the id of the project that the ticket has left.
+    is_home = own is not None and own.key is not None and f"jira:{own.key.upper()}" == key
+    return [
+        *identify(ticket.subject, site, ticket.id, at),
+        *(identify(Ref(key), site, own.id, at) if own is not None and is_home and number else []),
+    ]
+
+
+def _site_of(address: object) -> str:
+    """The site of an address of Jira's API; empty for the API gateway, which all sites share."""
+    site = site_of(address)
+    return "" if site == _GATEWAY else site
 
 
 def closed(ticket: Ticket, *, inferred: bool = True) -> list[Observation]:

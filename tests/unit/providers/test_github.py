@@ -29,7 +29,7 @@ from service.lifecycle.aliases import Alias
 from service.lifecycle.references import Ref
 from service.providers import PROVIDERS
 from tests.support.builders import SECRET, GitHubRequest, Issue, PullRequest, at, github
-from tests.support.observations import Forge, traits
+from tests.support.observations import Forge, traits, without_ids
 
 GITHUB = PROVIDERS["github"]
 FORGE = Forge("github")
@@ -45,8 +45,8 @@ PUBLISHED_DIGEST = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b04
 
 
 def observe(request: GitHubRequest) -> Sequence[Observation] | Nothing:
-    """The observations of a delivery, without empty traits."""
-    observed = GITHUB.observe(request.delivery(at(2)))
+    """The observations of a delivery, without empty traits and without ids."""
+    observed = without_ids(GITHUB.observe(request.delivery(at(2))))
     return observed if isinstance(observed, Nothing) else [_without_empty_traits(one) for one in observed]
 
 

@@ -18,7 +18,7 @@ from service.lifecycle.references import Ref
 from service.providers.jira import Jira
 from tests.support.builders import SECRET, at
 from tests.support.mutations import collected, read
-from tests.support.observations import traits
+from tests.support.observations import traits, without_ids
 
 JIRA = Jira()
 TICKET = Ref("jira:ML-12")
@@ -91,7 +91,7 @@ def delivery(payload: Any) -> Delivery:
 
 
 def observe(payload: Any) -> Sequence[Observation] | Nothing:
-    return JIRA.observe(delivery(payload))
+    return without_ids(JIRA.observe(delivery(payload)))
 
 
 def observed(payload: Any) -> list[Observation]:
