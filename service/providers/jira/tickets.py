@@ -105,12 +105,12 @@ def identities(ticket: Ticket) -> list[Identified]:
     """The ids of the ticket and of its project. They stay when the ticket is moved or the project gets another key."""
     own, at = ticket.fields.project, ticket.at
     site = _site_of(ticket.address) or (_site_of(own.address) if own else "")
-    key, _, number = ticket.subject.rpartition("-")
+    key = ticket.subject.rpartition("-")[0]
     # Without the project's key, its id may be the id of the project that the ticket has left.
     is_home = own is not None and own.key is not None and f"jira:{own.key.upper()}" == key
     return [
         *identify(ticket.subject, site, ticket.id, at),
-        *(identify(Ref(key), site, own.id, at) if own is not None and is_home and number else []),
+        *(identify(Ref(key), site, own.id, at) if own is not None and is_home else []),
     ]
 
 
