@@ -14,7 +14,8 @@ Number = Annotated[int, msgspec.Meta(ge=0, lt=10**18)]
 """The number of an issue, or of a pull or merge request, within its project."""
 
 _COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
-_DATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:")
+# A date and at least the hour and the minute, in the extended or in the basic form of ISO 8601.
+_DATED = re.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:|[0-9]{8}[T ][0-9]{4})")
 _OFFSET = re.compile(r"(?<=[0-9]) ?(?:UTC|Z|([+-][0-9]{2}):?([0-9]{2}))\Z")
 _LONGEST_SHOWN = 50
 _NUL = rb"\u0000"
@@ -128,7 +129,7 @@ def utc(at: datetime) -> datetime:
 def read_time(text: str, where: str) -> datetime:
     """Read a time in any form that a provider uses: ISO 8601, with an offset such as `+02:00`, `+0200`, `Z` or ` UTC`.
 
-    A time without an offset is taken as UTC.
+    The basic form, such as `20261129T120000Z`, is read too. A time without an offset is taken as UTC.
 
     Args:
         where: the field's path, for the error message.
@@ -155,7 +156,8 @@ def from_milliseconds(stamp: int, where: str) -> datetime:
     try:
         return datetime.fromtimestamp(stamp / 1000, UTC)
     except (OverflowError, ValueError, OSError) as error:
-        raise UnreadableDelivery(f"a field is malformed: the number is not a time - at `{where}`") from error
+        problem = "the number is out of range for a time"
+        raise UnreadableDelivery(f"a field is malformed: {problem} - at `{where}`") from error
 
 
 def is_commit(sha: str | None) -> bool:

@@ -130,6 +130,43 @@ def test_a_request_whose_end_is_ambiguous_is_refused_and_nothing_after_it_is_rea
     assert echo.seen == []
 
 
+_WITHOUT_HOST = {
+    "a read": b"GET /metrics HTTP/1.1\r\n\r\n",
+    "a body": _HEAD.replace(b"Host: test\r\n", b"") + _LENGTH + b"\r\n" + _BODY,
+    "chunks": _HEAD.replace(b"Host: test\r\n", b"") + _CHUNKED + b"\r\n" + _CHUNKS,
+    "a request to upgrade": _HEAD.replace(b"Host: test\r\n", b"") + _H2C + _LENGTH + b"\r\n" + _BODY,
+    "a target with a host": b"GET http://test/next HTTP/1.1\r\n\r\n",
+    "a host in another field": b"GET /next HTTP/1.1\r\nX-Forwarded-Host: test\r\n\r\n",
+    "a host as a trailer": b"GET /next HTTP/1.1\r\n" + _CHUNKED + b"\r\n0\r\nHost: test\r\n\r\n",
+    "an address with a path": b"GET /next HTTP/1.1\r\nHost: http://test/\r\n\r\n",
+    "a user": b"GET /next HTTP/1.1\r\nHost: user@test\r\n\r\n",
+    "two hosts in one field": b"GET /next HTTP/1.1\r\nHost: test other\r\n\r\n",
+    "bytes": b"GET /next HTTP/1.1\r\nHost: t\xc3\xa4st\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("request_", _WITHOUT_HOST.values(), ids=_WITHOUT_HOST.keys())
+def test_a_request_in_http_1_1_without_a_valid_host_is_refused_and_nothing_after_it_is_read(
+    echo: Echo, port: int, request_: bytes
+) -> None:
+    for pieces in ([request_ + _NEXT], _bytewise(request_ + _NEXT)):
+        [answer] = exchange(port, *pieces)
+        assert (answer.status, answer.problem) == (400, "malformed-request")
+        assert "Host" in answer.read["detail"]
+    assert echo.seen == []
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *(b"GET /next HTTP/1.0\r\n", b"GET /next HTTP/1.0\r\nHost: test\r\n", b"GET /next HTTP/1.1\r\nHost:\r\n"),
+        *(b"GET /next HTTP/1.1\r\nHost: %b\r\n" % host for host in (b"a_b.test:80", b"[::1]:8080", b"127.0.0.1")),
+    ],
+)
+def test_a_valid_host_or_none_in_http_1_0_is_accepted(port: int, head: bytes) -> None:
+    assert _paths(exchange(port, head + b"\r\n")) == ["/next"]
+
+
 _NOT_SUPPORTED = {
     "CONNECT": (b"CONNECT test:443 HTTP/1.1\r\nHost: test\r\n\r\n", 501),
     "CONNECT with a body": (b"CONNECT test:443 HTTP/1.1\r\nHost: test\r\n" + _LENGTH + b"\r\n" + _BODY, 501),

@@ -1,8 +1,9 @@
 """Example deliveries of every provider, for the tests of the contract that every provider must keep."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache, reduce
 from operator import getitem
 from typing import Any
@@ -62,22 +63,48 @@ def published(provider: str) -> Sequence[Example]:
     return list(files.values())
 
 
-TIMED: Mapping[str, tuple[str, str]] = {
-    "github": ("issues", "issue.created_at"),
-    "jira": ("jira:issue_created", "issue.fields.created"),
-    "gitlab": ("issue", "object_attributes.created_at"),
-    "circleci": ("workflow-completed", "workflow.stopped_at"),
-    "buildkite": ("build.finished", "build.finished_at"),
-    "jenkins": ("COMPLETED", "build.timestamp"),
-    "cloudevents": ("dev.loopgauge.experiment.proposed", "time"),
+def unix_seconds(time: str) -> int:
+    """A time in ISO 8601 as a provider writes it that counts the seconds since 1970. The calendar does not bound it."""
+    return (datetime.fromisoformat(time) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
+
+
+def unix_milliseconds(time: str) -> int:
+    return 1000 * unix_seconds(time)
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A time in the payloads of a provider.
+
+    Attributes:
+        kind: the event that has the time.
+        path: the dotted path of the time in the payload.
+        write: writes a time in ISO 8601 as the provider does.
+    """
+
+    kind: str
+    path: str
+    write: Callable[[str], str | int] = str
+
+
+TIMED: Mapping[str, Sequence[Timed]] = {
+    "github": [Timed("issues", "issue.created_at"), Timed("push", "repository.pushed_at", unix_seconds)],
+    "jira": [Timed("jira:issue_created", "issue.fields.created")],
+    "gitlab": [Timed("issue", "object_attributes.created_at")],
+    "circleci": [Timed("workflow-completed", "workflow.stopped_at")],
+    "buildkite": [Timed("build.finished", "build.finished_at")],
+    "jenkins": [
+        Timed("COMPLETED", "build.timestamp"),
+        Timed("COMPLETED", "build.timestamp", unix_milliseconds),
+    ],
+    "cloudevents": [Timed("dev.loopgauge.experiment.proposed", "time")],
 }
-"""For each provider, an event and the path of a time in its payload."""
+"""For each provider, times in its payloads, one for each form in which the provider writes times."""
 
 
-def timed(provider: str, time: str) -> Example:
-    """A delivery with the value `time` in the field that `TIMED` names."""
-    kind, path = TIMED[provider]
-    return changed(provider, kind, {path: time})
+def timed(provider: str, place: Timed, time: str) -> Example:
+    """A delivery with this time, in ISO 8601, at a place that `TIMED` names."""
+    return changed(provider, place.kind, {place.path: place.write(time)})
 
 
 MISSING: Any = object()

@@ -30,6 +30,8 @@ CHUNK_FRAME_BYTES = 12
 
 VERSIONS = frozenset({"1.1", "1.0"})
 """The supported versions of HTTP; the parser accepts others too."""
+# The characters of a host (RFC 3986, 3.2.2), its port, and the brackets of an IPv6 address. The host may be empty.
+_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
 _AUTHORITY = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -43,10 +45,18 @@ def check_method(method: bytes) -> None:
         raise UnsupportedRequest("the service is no proxy: it does not support CONNECT")
 
 
-def check_host(headers: Headers) -> None:
-    """Refuse a request with two Host headers: a proxy may have checked only one of them (RFC 9112, 3.2)."""
-    if [name for name, _ in headers].count(b"host") > 1:
+def check_host(version: str, headers: Headers) -> None:
+    """Refuse a request whose host is missing, ambiguous or malformed (RFC 9112, 3.2).
+
+    Of two Host headers, a proxy may have checked only one. HTTP/1.0, in which probes speak, needs no Host header.
+    """
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1:
         raise MalformedRequest("the request has more than one Host header")
+    if not hosts and version == "1.1":
+        raise MalformedRequest("the request has no Host header, which HTTP/1.1 requires")
+    if hosts and not _HOST.fullmatch(hosts[0]):
+        raise MalformedRequest("the Host header is not a host with or without a port")
 
 
 def check_head_size(target: bytes, headers: Headers) -> None:

@@ -240,7 +240,7 @@ class HttpProtocol(HttpToolsProtocol):
             framing.check_head_size(self.url, self.headers)
         if len(self.headers) > MAX_HEADERS:
             raise framing.too_many_headers()
-        framing.check_host(self.headers)
+        framing.check_host(self.parser.get_http_version(), self.headers)
         if len(self.pipeline) >= MAX_PIPELINED:
             raise MalformedRequest(f"more than {MAX_PIPELINED} requests await the answers to earlier ones")
 

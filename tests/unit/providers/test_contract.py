@@ -18,7 +18,7 @@ from tests.support.builders import at
 from tests.support.malformed import MALFORMED, malformed
 from tests.support.mutations import JSON, is_sound, nearly_right, times
 from tests.support.persons import ACCOUNT, MARK, planted
-from tests.support.provider_examples import BATCHED, EVENT_HEADERS, TIMED, Example, examples, published, timed
+from tests.support.provider_examples import BATCHED, EVENT_HEADERS, TIMED, Example, Timed, examples, published, timed
 from tests.support.signing import SCHEMES
 
 SENT = at(2)
@@ -71,7 +71,7 @@ def lacking(name: str) -> list[str]:
         "KEPT_HEADERS in tests/unit/providers/test_contract.py": name in KEPT_HEADERS,
         "DELIVERY_IDS in tests/unit/providers/test_contract.py": name in {entry[0] for entry in DELIVERY_IDS},
         "EVENT_HEADERS in tests/support/provider_examples.py": name in EVENT_HEADERS,
-        "TIMED in tests/support/provider_examples.py": name in TIMED,
+        "TIMED in tests/support/provider_examples.py": bool(TIMED.get(name)),
         "MALFORMED in tests/support/malformed.py": name in MALFORMED,
         "SCHEMES in tests/support/signing.py": any(scheme.provider == name for scheme in SCHEMES.values()),
         "_MORE in tests/support/provider_examples.py": bool(examples(name)),
@@ -81,6 +81,7 @@ def lacking(name: str) -> list[str]:
 
 COMPLETE = [name for name in PROVIDERS if not lacking(name)]
 every_provider = pytest.mark.parametrize("name", COMPLETE)
+every_time = pytest.mark.parametrize(("name", "place"), [(name, place) for name in COMPLETE for place in TIMED[name]])
 EVENTS = [(name, headers) for name in COMPLETE for headers in EVENT_HEADERS[name]]
 every_event = pytest.mark.parametrize(("name", "headers"), EVENTS)
 every_scheme = pytest.mark.parametrize("source", SCHEMES)
@@ -296,17 +297,17 @@ def test_a_missing_or_malformed_field_is_named_with_its_path(name: str, example:
     assert str(unreadable.value).startswith(beginnings)
 
 
-@every_provider
+@every_time
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
-def test_a_time_beyond_the_calendar_is_unreadable(name: str, time: str) -> None:
-    example = timed(name, time)
+def test_a_time_beyond_the_calendar_is_unreadable(name: str, place: Timed, time: str) -> None:
+    example = timed(name, place, time)
     with pytest.raises(UnreadableDelivery, match="out of range"):
         observe(name, example.headers, example.body)
 
 
-@every_provider
-def test_a_time_with_an_offset_is_converted_to_utc(name: str) -> None:
-    example = timed(name, "2026-03-03T11:00:00.000+02:00")
+@every_time
+def test_a_time_with_an_offset_or_in_unix_time_is_converted_to_utc(name: str, place: Timed) -> None:
+    example = timed(name, place, "2026-03-03T11:00:00.000+02:00")
     said = observe(name, example.headers, example.body)
     assert not isinstance(said, Nothing)
     assert (at(3), UTC) in {(when, when.tzinfo) for one in said for when in times(one)}
