@@ -167,8 +167,23 @@ async def test_a_title_without_letters_never_counts_as_repeated(database: Databa
     assert "key:before" not in await _needed(database, *_crowd(before, new))
 
 
-moments = st.integers(-400, 30).map(lambda days: NOW + timedelta(days=days))
-maybe = st.one_of(st.none(), moments)
+def _days(first: int, last: int) -> st.SearchStrategy[datetime]:
+    return st.integers(first, last).map(lambda days: NOW + timedelta(days=days))
+
+
+moments = _days(-400, 30)
+_BEFORE_ALL_WINDOWS = _days(-400, -91)
+_SINCE_THEN = _days(-90, 30)
+_LATER_INSTANTS = 5
+
+
+@st.composite
+def _instants(draw: st.DrawFn) -> list[datetime | None]:
+    """All instants but the idea: any, or those of an old experiment, of which at most one is in a window or later."""
+    if draw(st.booleans()):
+        return [draw(st.none() | moments) for _ in range(_LATER_INSTANTS)]
+    late = draw(st.integers(0, _LATER_INSTANTS))
+    return [draw(_SINCE_THEN if place == late else _BEFORE_ALL_WINDOWS) for place in range(_LATER_INSTANTS)]
 
 
 @st.composite
@@ -176,26 +191,25 @@ def portfolios(draw: st.DrawFn) -> list[Experiment]:
     """Old and new experiments of several teams. Some have the same title, and some have instants in the future."""
     made = []
     for number in range(draw(st.integers(1, 25))):
-        idea = draw(moments)
-        concluded = draw(maybe)
+        started, signalled, concluded, shared, shipped = draw(_instants())
         outcome = draw(st.sampled_from(Outcome)) if concluded else None
         restarts = draw(st.lists(st.builds(Restart, moments, st.booleans(), st.timedeltas(timedelta(), timedelta(90)))))
         made.append(
             experiment(
                 f"key:{number}",
-                idea_at=idea,
+                idea_at=draw(st.one_of(moments, _BEFORE_ALL_WINDOWS)),
                 team=draw(st.sampled_from(["ads", "search", "web", ""])),
                 risk=draw(st.sampled_from([None, *Risk])),
-                started_at=draw(maybe),
-                first_signal_at=draw(maybe),
+                started_at=started,
+                first_signal_at=signalled,
                 concluded_at=concluded,
                 outcome=outcome,
                 failure_category=FailureCategory.UNCLASSIFIED if outcome is Outcome.FAILED else None,
-                shared_at=draw(maybe),
-                shipped_at=draw(maybe),
+                shared_at=shared,
+                shipped_at=shipped,
                 last_activity_at=draw(moments),
                 title=draw(st.sampled_from(["", "Cache", "cache!", "Rank", f"Alone {number}"])),
-                restarts=tuple(sorted(restarts)),
+                restarts=tuple(sorted(restarts)) if draw(st.booleans()) else (),
             )
         )
     return made
