@@ -159,7 +159,10 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
         "COMPLETED": [
             ({"build.timestamp": True}, r"\$\.build\.timestamp"),
             ({"build.timestamp": "yesterday"}, "expected a time - at `build.timestamp`"),
-            *(({"build.timestamp": wrong}, "out of range for a time - at `build.timestamp`") for wrong in (10**30, -(10**18))),
+            *(
+                ({"build.timestamp": wrong}, "out of range for a time - at `build.timestamp`")
+                for wrong in (10**30, -(10**18))
+            ),
             ({"build.scm": []}, r"\$\.build\.scm"),
         ],
     },
