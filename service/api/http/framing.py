@@ -48,7 +48,7 @@ def check_method(method: bytes) -> None:
 def check_host(version: str, headers: Headers) -> None:
     """Refuse a request whose host is missing, ambiguous or malformed (RFC 9112, 3.2).
 
-    Of two Host headers, a proxy may have checked only one. HTTP/1.0, in which probes speak, needs no Host header.
+    A proxy may have checked only one of two Host headers. HTTP/1.0, in which probes speak, needs no Host header.
     """
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) > 1:
