@@ -20,8 +20,8 @@ EVENT_HEADERS: Mapping[str, Sequence[Mapping[str, str]]] = {
     "github": [
         {"x-github-event": event}
         for event in (
-            *("deployment_status", "issues", "issue_comment", "pull_request", "push", "repository", "workflow_run"),
-            *("ping", "star"),
+            *("deployment_status", "issues", "issue_comment", "pull_request", "push", "repository", "sub_issues"),
+            *("workflow_run", "ping", "star"),
         )
     ],
     "jira": [{}],
@@ -170,7 +170,31 @@ _PARAGRAPH = {
     "content": [{"type": "text", "text": "/experiment start", "marks": [{"type": "code"}]}],
 }
 _SEEN = {"iid": 45, "created_at": "2026-03-01 09:00:00 UTC", "updated_at": "2026-03-02T09:00:00Z"}
+_ISSUE = {"number": 45, "created_at": "2026-03-01T09:00:00Z", "updated_at": "2026-03-02T09:00:00Z"}
+_HERE = {"full_name": "acme/app"}
+_API = "https://api.github.com/repos/acme/app"
 _MORE: Mapping[str, Sequence[Example]] = {
+    "github": [
+        Example(
+            {"x-github-event": "issues"},
+            {
+                "action": "typed",
+                "issue": {**_ISSUE, "type": {"name": "Spike"}, "parent_issue_url": f"{_API}/issues/44"},
+                "type": {"name": "Spike"},
+                "repository": _HERE,
+            },
+        ),
+        Example(
+            {"x-github-event": "sub_issues"},
+            {
+                "action": "sub_issue_added",
+                "sub_issue": {**_ISSUE, "number": 46, "repository_url": _API},
+                "sub_issue_repo": _HERE,
+                "parent_issue": _ISSUE,
+                "repository": _HERE,
+            },
+        ),
+    ],
     "gitlab": [
         _note("Issue", issue=_SEEN),
         _note("MergeRequest", merge_request={**_SEEN, "source_branch": "cache", "target": _PROJECT}),

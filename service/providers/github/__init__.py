@@ -16,7 +16,7 @@ from service.deliveries.event_name import EventName
 from service.deliveries.observation import Nothing, Observation
 from service.deliveries.signatures import SecurityScheme, SignatureRefused, check_hmac, header_scheme
 from service.lifecycle.references import ReferenceGrammar
-from service.providers.github import commits, items, repositories
+from service.providers.github import commits, items, parents, repositories
 from service.providers.github.references import REFERENCES
 from service.providers.github.shapes import check_shape
 
@@ -33,6 +33,7 @@ EVENTS: Mapping[str, Callable[[bytes], Sequence[Observation] | Nothing]] = {
     "pull_request": items.read_pull_request,
     "push": commits.read_push,
     "repository": repositories.read_repository,
+    "sub_issues": parents.read_sub_issues,
     "workflow_run": commits.read_workflow_run,
 }
 """The supported types of events, and the function that reads each type."""

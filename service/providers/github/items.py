@@ -22,6 +22,7 @@ from service.lifecycle.aliases import Alias
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref, branch, change, commit, item
 from service.providers.github.identities import identified
+from service.providers.github.parents import parent_of
 from service.providers.github.payloads import (
     Change,
     HeadRepository,
@@ -30,6 +31,7 @@ from service.providers.github.payloads import (
     Item,
     ItemEvent,
     PullRequestEvent,
+    type_name,
 )
 
 # The keywords that close an issue. Source: "Linking a pull request to an issue using a keyword" in GitHub's
@@ -55,6 +57,8 @@ def read_issue(payload: bytes) -> list[Observation]:
     subject = item("github", event.repository.full_name, event.issue.number)
     return [
         *_item(event, event.issue, subject, "item"),
+        *_typed(event, subject),
+        *parent_of(event.issue, subject, _updated_at(event.issue)),
         *_closed(event, event.issue, subject),
         *_transferred(event, subject),
         *_identified(event, event.issue, _updated_at(event.issue)),
@@ -111,7 +115,7 @@ def _item(
     at = _updated_at(seen)
     place = traits({"what": what, "project": event.repository.full_name, "branch": branch})
     reason = seen.state_reason if seen.closed_at else None
-    looks = traits({"title": seen.title, "url": seen.html_url, "reason": reason})
+    looks = traits({"title": seen.title, "url": seen.html_url, "item_type": _shown_type(event, seen), "reason": reason})
     labels = tuple(label.name for label in (seen.labels or ())[:_MOST_LABELS])
     observations: list[Observation] = [
         Observed("seen", subject, at, {**place, **looks, "label": labels}),
@@ -133,6 +137,23 @@ def _item(
         case _:
             pass
     return observations
+
+
+def _shown_type(event: ItemEvent, seen: Item) -> str:
+    """The type that an issue has. The payload that reports the loss of a type may still show this type."""
+    lost = isinstance(event, IssueEvent) and event.action == "untyped"
+    return "" if lost and type_name(event.type) in ("", seen.type_name) else seen.type_name
+
+
+def _typed(event: IssueEvent, subject: Ref) -> list[Observation]:
+    """The observation that an issue was given a type, or lost it."""
+    place = traits({"what": "item", "project": event.repository.full_name})
+    known = {**place, **traits({"item_type": type_name(event.type) or event.issue.type_name})}
+    match event.action:
+        case "typed" | "untyped" if "item_type" in known:
+            return [Observed(event.action, subject, _updated_at(event.issue), known)]
+        case _:
+            return []
 
 
 def _closed(event: ItemEvent, issue: Item, subject: Ref) -> list[Observation]:

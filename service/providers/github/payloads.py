@@ -32,6 +32,27 @@ class Item(msgspec.Struct):
     updated_at: datetime | None = None
     closed_at: datetime | None = None
     state_reason: str | None = None
+    type: object = None
+    """The issue type that the organisation defined: an object with a `name`; null if the issue has no type."""
+    repository_url: str | None = None
+    parent_issue_url: str | msgspec.UnsetType | None = msgspec.UNSET
+    """The address of the parent in GitHub's API. An issue without a parent has null, or lacks the field."""
+    issue_dependencies_summary: object = msgspec.UNSET
+    """A summary that GitHub has added to issues after it added their parents."""
+
+    @property
+    def type_name(self) -> str:
+        """The name of the issue type; empty if the payload shows none."""
+        return type_name(self.type)
+
+
+def type_name(shown: object) -> str:
+    """The name of an issue type as a payload shows the type; empty if it shows none."""
+    match shown:
+        case {"name": str(name)}:
+            return name
+        case _:
+            return ""
 
 
 class HeadRepository(msgspec.Struct):
@@ -81,6 +102,16 @@ class ItemEvent(msgspec.Struct):
 class IssueEvent(ItemEvent, kw_only=True):
     issue: Item
     changes: Moved | None = None
+    type: object = None
+
+
+class SubIssuesEvent(msgspec.Struct):
+    action: str
+    repository: Repository | None = None
+    sub_issue: Item | None = None
+    sub_issue_repo: Repository | None = None
+    parent_issue: Item | None = None
+    parent_issue_repo: Repository | None = None
 
 
 class PullRequestEvent(ItemEvent, kw_only=True):

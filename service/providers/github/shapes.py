@@ -20,6 +20,7 @@ SHAPES: Mapping[str, frozenset[str]] = {
     "pull_request": frozenset({"pull_request", "label", "milestone", "before", "after"}),
     "push": frozenset({"ref", "before", "after"}),
     "repository": frozenset(),
+    "sub_issues": frozenset({"sub_issue", "parent_issue"}),
     "workflow_run": frozenset({"workflow_run"}),
 }
 """For each event that loopgauge reads, the members of `_TELLING` that its body may have."""
@@ -46,6 +47,7 @@ _TELLING = (
     "milestone",
     "package",
     "pages",
+    "parent_issue",
     "project_card",
     "pull_request",
     "pusher_type",
@@ -54,6 +56,7 @@ _TELLING = (
     "release",
     "review",
     "rule",
+    "sub_issue",
     "team",
     "thread",
     "workflow_job",

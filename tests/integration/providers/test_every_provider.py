@@ -54,6 +54,7 @@ def test_the_github_app_in_the_manual_has_exactly_the_events_and_permissions_tha
         "pull_request": "pull_requests",
         "push": "contents",
         "repository": "metadata",
+        "sub_issues": "issues",
         "workflow_run": "actions",
     }
     assert {needed[event] for event in manifest["default_events"]} == set(manifest["default_permissions"])

@@ -77,6 +77,8 @@ def published() -> Iterator[tuple[str, str, bytes]]:
 
 
 PUBLISHED = list(published())
+UNPUBLISHED = {"sub_issues"}
+"""The events of which no published payload is kept beside the repository."""
 needs_corpus = pytest.mark.skipif(not PUBLISHED, reason="the published payloads are kept beside the repository")
 
 
@@ -84,7 +86,7 @@ needs_corpus = pytest.mark.skipif(not PUBLISHED, reason="the published payloads 
 @pytest.mark.parametrize("event", EVENTS)
 def test_every_published_body_has_the_shape_of_its_own_event(event: str) -> None:
     bodies = [(name, body) for named, name, body in PUBLISHED if named == event]
-    assert bodies
+    assert bodies or event in UNPUBLISHED
     for _, body in bodies:
         check_shape(event, body)
 

@@ -702,23 +702,34 @@ def test_a_ticket_of_another_type_is_ignored_and_the_reason_names_the_expected_t
     )
 
 
-@pytest.mark.parametrize("provider", FORGES)
-def test_the_type_of_an_item_of_github_or_gitlab_does_not_mark_an_experiment(provider: Provider) -> None:
-    assert interpreted(seen(item_type="Spike"), provider=provider).verdict == "ignored"
+@pytest.mark.parametrize("item_type", ["Experiment", "Spike", "Hypothesis", "EXPERIMENT", "spike"])
+def test_an_issue_of_an_experiment_type_of_github_is_an_experiment(item_type: str) -> None:
+    assert interpreted(seen(item_type=item_type)) == Meaning(
+        "counted", "experiment by issue type", (DERIVED_TEAM, Declared(ITEM, at(2), "experiment", "true", "type"))
+    )
 
 
+def test_an_issue_of_another_type_is_ignored_and_the_reason_names_the_expected_types() -> None:
+    assert interpreted(seen(item_type="Bug")).reason == (
+        "no label `experiment`; the payload shows no labels; "
+        "its type Bug is not `Experiment` or `Spike` or `Hypothesis`"
+    )
+
+
+def test_the_type_of_an_item_of_gitlab_does_not_mark_an_experiment() -> None:
+    assert interpreted(seen(item_type="Spike"), provider="gitlab").verdict == "ignored"
+
+
+@pytest.mark.parametrize(("provider", "rule"), [("jira", "experiment by type"), ("github", "experiment by issue type")])
 @pytest.mark.parametrize(
     ("kind", "event", "reason"),
-    [
-        ("typed", Declared, "experiment by type"),
-        ("untyped", Withdrawn, "no longer marked as an experiment (experiment by type)"),
-    ],
+    [("typed", Declared, "{}"), ("untyped", Withdrawn, "no longer marked as an experiment ({})")],
 )
-def test_the_addition_or_removal_of_an_experiment_type_marks_or_unmarks_a_ticket(
-    kind: Kind, event: type[Declared | Withdrawn], reason: str
+def test_the_addition_or_removal_of_an_experiment_type_marks_or_unmarks_an_item(
+    kind: Kind, event: type[Declared | Withdrawn], reason: str, provider: Provider, rule: str
 ) -> None:
-    assert interpreted(observation(kind, TICKET, item_type="spike"), provider="jira") == Meaning(
-        "counted", reason, (event(TICKET, at(3), "experiment", "true", "type"),)
+    assert interpreted(observation(kind, TICKET, item_type="spike"), provider=provider) == Meaning(
+        "counted", reason.format(rule), (event(TICKET, at(3), "experiment", "true", "type"),)
     )
 
 
