@@ -141,8 +141,9 @@ def _item(
 
 def _shown_type(event: ItemEvent, seen: Item) -> str:
     """The type that an issue has. The payload that reports the loss of a type may still show this type."""
-    lost = isinstance(event, IssueEvent) and event.action == "untyped"
-    return "" if lost and type_name(event.type) in ("", seen.type_name) else seen.type_name
+    if isinstance(event, IssueEvent) and event.action == "untyped" and type_name(event.type) in ("", seen.type_name):
+        return ""
+    return seen.type_name
 
 
 def _typed(event: IssueEvent, subject: Ref) -> list[Observation]:
