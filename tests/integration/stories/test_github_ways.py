@@ -54,7 +54,7 @@ async def test_an_issue_that_gets_an_experiment_type_is_an_experiment(database: 
 
 @in_both_orders
 @pytest.mark.parametrize("now", [None, "Bug"])
-async def test_an_issue_that_loses_its_experiment_type_is_no_experiment_any_more(
+async def test_an_issue_that_loses_its_experiment_type_is_no_longer_an_experiment(
     database: Database, order: int, now: str | None
 ) -> None:
     issue = Issue(created_at=at(2), labels=())
