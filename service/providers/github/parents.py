@@ -9,6 +9,7 @@ from msgspec import UnsetType
 from service.deliveries.decoding import decode, utc
 from service.deliveries.observation import Linked, Nothing, Observation, Observed
 from service.lifecycle.references import Ref, item
+from service.providers.github.identities import identified
 from service.providers.github.payloads import Item, Repository, SubIssuesEvent
 
 # An address in GitHub's API, such as https://api.github.com/repos/acme/app/issues/45; the host of a GitHub Enterprise
@@ -26,11 +27,12 @@ def read_sub_issues(payload: bytes) -> Sequence[Observation] | Nothing:
     if event.sub_issue is None or event.parent_issue is None or child is None or parent is None:
         return Nothing("the event names no sub-issue or no parent")
     at = max(_updated_at(event.sub_issue), _updated_at(event.parent_issue))
-    if event.action in _ADDED:
-        return [_linked(child, frozenset({parent}), at), Observed("active", child, at)]
-    if event.action in _REMOVED:
-        return [_linked(child, frozenset(), at), Observed("active", child, at)]
-    return Nothing("the event neither adds nor removes a sub-issue")
+    repositories = (event.repository, event.sub_issue_repo, event.parent_issue_repo)
+    known = [one for each in repositories for one in identified(each, at, event.sub_issue.html_url)]
+    if event.action not in _ADDED | _REMOVED:
+        return Nothing("the event neither adds nor removes a sub-issue", tuple(known))
+    parents = frozenset({parent}) if event.action in _ADDED else frozenset[Ref]()
+    return [_linked(child, parents, at), Observed("active", child, at), *known]
 
 
 def parent_of(seen: Item, subject: Ref, at: datetime) -> list[Observation]:

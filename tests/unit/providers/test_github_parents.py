@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.deliveries.observation import Linked, Nothing, Observation, Observed
+from service.deliveries.observation import Identified, Linked, Nothing, Observation, Observed
 from service.demo.post import zulu
 from service.lifecycle.references import Ref
 from service.providers import PROVIDERS
@@ -171,6 +171,23 @@ def test_a_change_of_parent_has_the_time_of_the_issue_that_changed_last() -> Non
 @pytest.mark.parametrize("missing", ["sub_issue", "parent_issue", "repository"])
 def test_an_event_that_names_no_sub_issue_or_no_parent_is_ignored(missing: str) -> None:
     assert sub_issues("sub_issue_removed", **{missing: None}) == Nothing("the event names no sub-issue or no parent")
+
+
+def test_a_change_of_parent_tells_the_ids_of_the_repositories() -> None:
+    repositories = {
+        "repository": {"full_name": "acme/app", "id": 1, "html_url": "https://ghe.acme.example/acme/app"},
+        "parent_issue_repo": {
+            "full_name": "acme/roadmap",
+            "id": 2,
+            "html_url": "https://ghe.acme.example/acme/roadmap",
+        },
+    }
+    observed = sub_issues("parent_issue_added", **repositories)
+    assert isinstance(observed, list)
+    assert [one for one in observed if isinstance(one, Identified)] == [
+        Identified(Ref("github:acme/app"), "ghe.acme.example", "1", at(3)),
+        Identified(Ref("github:acme/roadmap"), "ghe.acme.example", "2", at(3)),
+    ]
 
 
 def test_another_action_of_a_sub_issue_is_ignored() -> None:
