@@ -28,7 +28,7 @@ from service.api.http.problems import (
 from service.api.http.strict_route import StrictRoute
 from service.api.parameters import ExperimentName
 from service.api.receipts import SOURCE, ReceivedEvent, refusal_result
-from service.lifecycle.acts import ACTS, ActName
+from service.lifecycle.acts import ACTS, OTHER_WORDS, ActName
 from service.lifecycle.errors import AmbiguousReference, BadReference, TooManyRelatives, UnknownSubject
 from service.lifecycle.events import EARLIEST, LATEST, Result
 from service.lifecycle.fields import DATA_PROPERTIES, DataProperty
@@ -181,7 +181,7 @@ def _propose_nearest(invalid: ErrorDetails) -> dict[str, Any]:
     if invalid["type"] == "extra_forbidden":
         message = "; ".join(filter(None, (message, did_you_mean(name, ManualEventBody.model_fields))))
     elif isinstance(invalid["input"], str) and name in _CHOICES:
-        message = expected_one_of(invalid["input"], _CHOICES[name])
+        message = expected_one_of(invalid["input"], _CHOICES[name], OTHER_WORDS.get(name, {}))
     elif isinstance(invalid["input"], str) and name in _TEXTS:
         message = f"expected {_TEXTS[name]}"
     return {"type": "described", "loc": ("body", *invalid["loc"]), "msg": message}

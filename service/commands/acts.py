@@ -46,7 +46,7 @@ _HELP = (
 
 
 def _argument(argument: Argument) -> click.Argument:
-    kind = OneOf(argument.choices) if argument.choices else None
+    kind = OneOf(argument.choices, argument.also) if argument.choices else None
     required = "comment" in argument.required_by
     word = argument.name.upper() if argument.choices else "URL"
     metavar = word if required else f"[{word}]"

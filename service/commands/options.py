@@ -1,7 +1,8 @@
 """Options that several commands share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -91,11 +92,15 @@ class DeliveryId(click.ParamType[UUID]):
 
 
 class OneOf(click.Choice[str]):
-    """One of some words, in upper or lower case. A wrong word is refused with the nearest one."""
+    """One of some words, in upper or lower case. A wrong word is refused with the nearest one.
 
-    def __init__(self, words: Iterable[str]) -> None:
+    For other words that people use, `also` has the word to propose.
+    """
+
+    def __init__(self, words: Iterable[str], also: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._also = also
         super().__init__([str(word) for word in words], case_sensitive=False)
 
     def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
         del ctx
-        return expected_one_of(str(value), list(self.choices))
+        return expected_one_of(str(value), list(self.choices), self._also)

@@ -113,6 +113,8 @@ class Commented:
         insider: whether the author may change the project; None if the payload does not say.
         edited: whether an earlier comment was edited.
         earlier: the text before the edit; None if the payload does not say.
+        association: the payload's word for the relation of an author without this right to the project, such as
+            `CONTRIBUTOR`; empty if it has none.
     """
 
     subject: Ref
@@ -121,6 +123,7 @@ class Commented:
     insider: bool | None
     edited: bool = False
     earlier: str | None = None
+    association: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,11 @@ ActName = Literal[
 ]
 """The name of an act: in CloudEvents, in manual events and, except *described*, in rules."""
 
+RESULT_WORDS: Mapping[str, Result] = {
+    **dict.fromkeys(("green", "ok", "pass", "passed", "succeeded", "successful", "worked"), "success"),
+    **dict.fromkeys(("red", "broken", "error", "fail", "failed", "failing"), "failure"),
+}
+"""Other words that people write for the result of a signal. A refusal proposes the result."""
 Channel = Literal["comment", "api", "rules"]
 """A channel that refuses an act if a value that the act requires is missing. CloudEvents may omit every value."""
 
@@ -64,9 +69,14 @@ class Argument:
         """The accepted values; empty if the argument accepts other texts."""
         return DATA_PROPERTIES[self.field].choices if self.field else get_args(Result)
 
+    @property
+    def also(self) -> Mapping[str, str]:
+        """For other words that people write, the choice that a refusal proposes."""
+        return DATA_PROPERTIES[self.field].also if self.field else RESULT_WORDS
+
     def refusal(self, value: str) -> str:
         """The message for a value that the argument does not accept."""
-        return expected_one_of(value, self.choices) if self.choices else f"expected {self.expects}"
+        return expected_one_of(value, self.choices, self.also) if self.choices else f"expected {self.expects}"
 
     @property
     def expects(self) -> str:
@@ -171,6 +181,12 @@ FIELD_COMMANDS: Mapping[str, FieldName] = {
     DATA_PROPERTIES[name].name: name for name, field in FIELDS.items() if field.command
 }
 """The fields that the comment command `/experiment <field> <value>` declares."""
+
+OTHER_WORDS: Mapping[str, Mapping[str, str]] = {
+    "result": RESULT_WORDS,
+    **{data.name: data.also for data in DATA_PROPERTIES.values() if data.also},
+}
+"""By property of event data: other words that people write, each with the choice that a refusal proposes."""
 
 RISKS = DATA_PROPERTIES["risk"].choices
 """The values that are comment commands by themselves: `/experiment bold`."""

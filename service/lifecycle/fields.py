@@ -6,6 +6,7 @@ its entry to `FIELDS`. To show the field on experiments too, change four more fi
 in `lifecycle/experiment.py`, to `storage/tables.py` with a migration, and to `presentation/experiments.py`.
 """
 
+import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +15,14 @@ from typing import Literal
 from service.lifecycle import teams
 from service.lifecycle.addresses import without_userinfo
 from service.lifecycle.nearest import expected_one_of
-from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
+from service.lifecycle.taxonomy import (
+    CATEGORY_WORDS,
+    OUTCOME_WORDS,
+    RISK_WORDS,
+    FailureCategory,
+    Outcome,
+    Risk,
+)
 
 FieldName = Literal[
     "experiment",
@@ -43,6 +51,7 @@ class DataProperty:
     Attributes:
         expects: a description of the accepted values, for error messages.
         choices: the accepted values; if empty, the property accepts any text that matches the pattern.
+        also: for other words that people write, the choice that a refusal proposes.
         pattern: a regular expression that values must match, in the syntax that Python, Rust and ECMAScript share.
         longest: the maximum number of characters.
     """
@@ -50,8 +59,13 @@ class DataProperty:
     name: str
     expects: str
     choices: tuple[str, ...] = ()
+    also: Mapping[str, str] = dataclasses.field(default_factory=dict)
     pattern: str = r"^[^\x00]*$"
     longest: int = _LONGEST_TEXT
+
+    def refusal(self, value: str) -> str:
+        """The message for a value that the property does not accept; it proposes the nearest value."""
+        return expected_one_of(value, self.choices, self.also) if self.choices else f"expected {self.expects}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +86,13 @@ class DeclaredField:
 
     def refusal(self, value: str) -> str:
         """The message for a value that the field does not accept; it proposes the nearest value."""
-        choices = self.data.choices if self.data else ()
-        return expected_one_of(value, choices) if choices else f"expected {self.expects}"
+        return self.data.refusal(value) if self.data and self.data.choices else f"expected {self.expects}"
 
 
-def _choice(name: str, members: Collection[StrEnum], *, command: bool = False) -> DeclaredField:
-    """A field that accepts the members of a closed vocabulary."""
+def _choice(
+    name: str, members: Collection[StrEnum], also: Mapping[str, str], *, command: bool = False
+) -> DeclaredField:
+    """A field that accepts the members of a closed vocabulary. For other words, `also` has the member to propose."""
     choices = tuple(member.value for member in members)
     expects = " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
 
@@ -88,7 +103,7 @@ def _choice(name: str, members: Collection[StrEnum], *, command: bool = False) -
     return DeclaredField(
         expects=expects,
         normalise=normalise,
-        data=DataProperty(name=name, expects=expects, choices=choices),
+        data=DataProperty(name=name, expects=expects, choices=choices, also=also),
         command=command,
     )
 
@@ -136,10 +151,12 @@ FIELDS: Mapping[FieldName, DeclaredField] = {
         ),
         command=True,
     ),
-    "risk": _choice("risk", list(Risk), command=True),
-    "outcome": _choice("outcome", [outcome for outcome in Outcome if outcome is not Outcome.UNDECLARED]),
+    "risk": _choice("risk", list(Risk), RISK_WORDS, command=True),
+    "outcome": _choice("outcome", [outcome for outcome in Outcome if outcome is not Outcome.UNDECLARED], OUTCOME_WORDS),
     "failure_category": _choice(
-        "failure_category", [category for category in FailureCategory if category is not FailureCategory.UNCLASSIFIED]
+        "failure_category",
+        [category for category in FailureCategory if category is not FailureCategory.UNCLASSIFIED],
+        CATEGORY_WORDS,
     ),
     "shared": DeclaredField(
         expects=_TEXT,

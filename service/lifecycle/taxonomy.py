@@ -5,6 +5,7 @@ of Amy C. Edmondson: "Strategies for Learning from Failure", Harvard Business Re
 Wrong: The Science of Failing Well", 2023.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -54,3 +55,30 @@ class State(StrEnum):
     """Work has started, and the experiment is not concluded."""
     CONCLUDED = "concluded"
     """The experiment is concluded."""
+
+
+def _meaning(words: Mapping[StrEnum, str]) -> Mapping[str, str]:
+    return {word: meant.value for meant, others in words.items() for word in others.split()}
+
+
+OUTCOME_WORDS = _meaning(
+    {
+        Outcome.WORKED: "success successful succeed succeeded works working validated confirmed proven passed positive "
+        "win won yes",
+        Outcome.FAILED: "failure unsuccessful invalidated disproved disproven refuted falsified rejected negative lost "
+        "no",
+        Outcome.INCONCLUSIVE: "unclear unknown undecided unsure mixed neutral",
+        Outcome.ABANDONED: "cancelled canceled dropped stopped withdrawn wontfix wont-fix wontdo wont-do given-up",
+    }
+)
+"""Other words that people write for an outcome. A refusal proposes the outcome; no event accepts these words."""
+CATEGORY_WORDS = _meaning(
+    {
+        FailureCategory.INTELLIGENT: "smart thoughtful",
+        FailureCategory.BASIC: "simple preventable mistake",
+        FailureCategory.COMPLEX: "complicated systemic",
+    }
+)
+"""Other words that people write for a failure category."""
+RISK_WORDS = _meaning({Risk.BOLD: "high risky", Risk.SAFE: "low"})
+"""Other words that people write for a risk."""

@@ -160,7 +160,8 @@ _EXAMPLE: dict[str, Any] = {
             "occurred_at": "2026-03-06T11:04:00Z",
             "channel": "comment",
             "reason": (
-                "conclude: failure category: expected one of intelligent, basic, complex; did you mean intelligent?"
+                "conclude: failure category: `inteligent` is none of intelligent, basic, complex; "
+                "did you mean intelligent?"
             ),
             "origins": [
                 {

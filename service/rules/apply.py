@@ -36,7 +36,6 @@ from service.lifecycle.evidence import LinkSet
 from service.lifecycle.references import split_project
 from service.lifecycle.trust import projects_of
 from service.rules.actions import decision_of, make_event, refuse_label
-from service.rules.command_lines import contains_command, mentions_command
 from service.rules.commands import parse_commands
 from service.rules.matching import explain_no_match, explain_unmarked, find_matches, known_values
 from service.rules.model import IgnoreAction, Interpretation, Rules, Statement
@@ -297,7 +296,7 @@ def _is_mark(event: LifecycleEvent) -> bool:
 def _apply_commands(rules: Rules, provider: str, comment: Commented, findings: _Findings) -> None:
     commands = parse_commands(comment)
     if not commands:
-        findings.missed.append(_explain_no_command(comment.text))
+        findings.missed.append("the comment contains no command")
     elif comment.edited:
         _refuse_edit(comment, findings)
     elif why := _find_objection(rules, provider, comment):
@@ -311,19 +310,12 @@ def _apply_commands(rules: Rules, provider: str, comment: Commented, findings: _
                 findings.add(widen(command.events, across), COMMANDED)
 
 
-def _explain_no_command(text: str) -> str:
-    if contains_command(text):
-        return "the comment has commands only in code or in an HTML comment"
-    if mentions_command(text):
-        return "the comment contains no command: a command begins its line with /experiment"
-    return "the comment contains no command"
-
-
 def _refuse_edit(comment: Commented, findings: _Findings) -> None:
     """Refuse the commands of an edit. The commands that the comment had before the edit are no news."""
     why = "the edit of a comment gives no command; write the command in a new comment"
     if comment.earlier is None:
-        findings.missed.append(why)
+        why = f"if the comment got its command by this edit, it has no effect: {why}"
+        findings.refuse(Refused(comment.subject, comment.at, "comment", why))
         return
     before = parse_commands(replace(comment, text=comment.earlier))
     if any(command.line not in {one.line for one in before} for command in parse_commands(comment)):
@@ -335,13 +327,21 @@ def _refuse_edit(comment: Commented, findings: _Findings) -> None:
 def _find_objection(rules: Rules, provider: str, comment: Commented) -> str:
     """Say why no command of a comment counts, or return an empty text."""
     if comment.insider is False:
-        return "only members, owners and collaborators may give commands"
+        return f"only members, owners and collaborators may give commands{_name_association(comment.association)}"
     if comment.insider is None and provider.lower() not in rules.trust_comments:
         return (
             f"{provider} does not tell whether the author may give commands; add `trust_comments: [{provider}]` to the "
             "rules file, or use a label"
         )
     return ""
+
+
+def _name_association(association: str) -> str:
+    if not association:
+        return "; the payload does not tell the author's association"
+    private = "; GitHub reports private members of an organisation as CONTRIBUTOR or NONE, so"
+    remedy = "make the membership public, or add the author as a collaborator"
+    return f", and the author of this one arrives as {association}{private} {remedy}"
 
 
 def _link_mentioned_tickets(

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
+from itertools import chain
 
-from service.lifecycle.acts import COMMANDS, FIELD_COMMANDS, RISKS
+from service.lifecycle.nearest import distance
+from service.rules.command_words import WORDS, are_words, is_meant
 
 _NAME = "experiment"
-_VERBS = "|".join((*COMMANDS, *FIELD_COMMANDS, *RISKS))
+_VERBS = "|".join(sorted(WORDS, key=len, reverse=True))
 # No-break spaces and wider spaces come with texts that are copied from web pages.
 _SPACE = r"[ \t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]"
 # Chats and editors add characters without a width, such as a byte order mark or a zero width space.
@@ -19,21 +20,29 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _FENCE = re.compile(r" {0,3}(`{3,}+(?!.*`)|~{3,}+)(.*)")
 # CommonMark, "HTML blocks": a comment that begins a line hides all lines up to its end.
 _HIDDEN, _SHOWN = re.compile(r" {0,3}<!--"), "-->"
+_QUOTED = re.compile(r"[ \t]*>[> \t]*")
 _COMMAND = re.compile(
-    rf"/{_NAME}(?:{_SPACE}+(?P<words>.*)|(?P<wrong>s(?:[ \t:,].*)?|[:,].*|[-_=\\]*(?:{_VERBS})(?:{_SPACE}.*)?)|)",
+    rf"/{_NAME}(?:{_SPACE}+(?P<words>.*)|(?P<wrong>s(?:[ \t:,].*)?|[:,].*|[-_=\\/.>|]*(?:{_VERBS})(?:{_SPACE}.*)?)|)",
     re.IGNORECASE,
 )
 # Bullets, numbers, boxes, headings, emphasis, code spans, tags, escapes and mentions, as they begin a line of Markdown.
 _BEFORE = r"(?:[\s*_~`#+\\-]|[0-9]{1,3}[.)]|\[[ x]\]|</?[a-z]{1,10}>|@[\w./-]{1,80}[:,]?)"
-_FORMATTED = re.compile(rf"{_BEFORE}++/{_NAME}{_SPACE}+(?:{_VERBS})(?![a-z0-9-]).*", re.IGNORECASE)
-_MISSPELT = re.compile(rf"[/\uff0f\\](?P<name>[a-z]{{3,14}}){_SPACE}+(?:{_VERBS})(?![a-z0-9-]).*", re.IGNORECASE)
-_MENTIONED = re.compile(rf"(?<!\S)/{_NAME}{_SPACE}+(?:{_VERBS})(?![a-z0-9-])", re.IGNORECASE)
+_FORMATTED = re.compile(rf"{_BEFORE}++/{_NAME}{_SPACE}+(?P<verb>[^\s<>]+).*", re.IGNORECASE)
+_MISSPELT = re.compile(
+    rf"[/\uff0f\\!.]{{1,2}}{_SPACE}?(?P<name>[a-z]{{3,14}})[:,]?{_SPACE}+(?:{_VERBS})(?![a-z0-9-]).*", re.IGNORECASE
+)
+_BARE = re.compile(rf"{_NAME}[:,]?{_SPACE}+(?P<words>.*)", re.IGNORECASE)
+_MENTIONED = re.compile(rf"(?<![\w/.:-])/{_NAME}{_SPACE}+(?:{_VERBS})(?![a-z0-9-])", re.IGNORECASE)
 # People also write `/loopgauge` in place of the command.
 _OTHER_NAMES = frozenset({"loopgauge"})
+_MOST_EDITS = 2
 
 _PREFIX = f"a command begins with /{_NAME} and a space"
-_PLACE = "a command stands at the beginning of its line, without formatting"
+_PLACE = "a command stands at the beginning of its line, without formatting or other words before it"
 _UNCLOSED = "the command is in a code block without an end"
+_IN_CODE = "a command in a code block has no effect; write it outside of the block"
+_IN_QUOTE = "a command in a quotation has no effect; write it on a line of its own"
+_IN_HIDDEN = "a command in an HTML comment has no effect; write it outside of the HTML comment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +60,40 @@ class CommandLine:
 
 
 def find_command_lines(text: str) -> Iterator[CommandLine]:
-    """Find the commands in a comment, in order. Lines in quotations, code blocks and HTML comments are no commands."""
+    """Find the commands in a comment, in order.
+
+    A line that looks like a command in a quotation, a code block or an HTML comment is found with its fault.
+    """
     fence, hidden = "", False
     inside: list[str] = []
     for line in _LINE_END.split(text):
         fenced = None if hidden else _FENCE.match(line)
         if fence:
             closes = fenced is not None and fenced[1].startswith(fence) and not fenced[2].strip()
-            fence = "" if closes else fence
             inside.append(line)
+            if closes:
+                yield from chain.from_iterable(_find_inside(each, _IN_CODE) for each in inside)
+                fence = ""
         elif hidden or _HIDDEN.match(line):
             hidden = _SHOWN not in line
+            yield from _find_inside(line, _IN_HIDDEN)
         elif fenced:
             fence, inside = fenced[1], []
+        elif quoted := _QUOTED.match(line):
+            yield from _find_inside(line[quoted.end() :], _IN_QUOTE)
         elif command := _read(line):
             yield command
     if fence:
         yield from (CommandLine(line, fault=_UNCLOSED) for line in inside if _COMMAND.fullmatch(_visible(line)))
 
 
-def contains_command(text: str) -> bool:
-    """Whether any line of a comment, even in a code block, begins like a command."""
-    return any(_COMMAND.fullmatch(_visible(line)) for line in _LINE_END.split(text))
-
-
-def mentions_command(text: str) -> bool:
-    """Whether a comment has a command inside a line, after other words."""
-    return any(_MENTIONED.search(_visible(line)) for line in _LINE_END.split(text))
+def _find_inside(line: str, fault: str) -> Iterator[CommandLine]:
+    """Find a line that would be a command, or mentions one, if it were not quoted, hidden or code."""
+    shown = _visible(line)
+    command = _COMMAND.fullmatch(shown)
+    verb = next(iter((command["words"] or "").split()), "") if command else ""
+    if (command and (not verb or is_meant(verb))) or _is_formatted(shown):
+        yield CommandLine(line, fault=fault)
 
 
 def _read(line: str) -> CommandLine | None:
@@ -85,10 +101,23 @@ def _read(line: str) -> CommandLine | None:
     if command := _COMMAND.fullmatch(shown):
         wrong = command["wrong"] is not None
         return CommandLine(line, command["words"] or "", _PREFIX if wrong else "")
-    if _FORMATTED.fullmatch(shown):
+    if _is_formatted(shown):
         return CommandLine(line, fault=_PLACE)
-    misspelt = _MISSPELT.fullmatch(shown)
-    return CommandLine(line, fault=_PREFIX) if misspelt and _resembles(misspelt["name"].lower()) else None
+    return CommandLine(line, fault=_PREFIX) if _is_misspelt(shown) else None
+
+
+def _is_formatted(shown: str) -> bool:
+    """Whether a line has a command after Markdown or other words."""
+    formatted = _FORMATTED.fullmatch(shown)
+    return (formatted is not None and is_meant(formatted["verb"])) or _MENTIONED.search(shown) is not None
+
+
+def _is_misspelt(shown: str) -> bool:
+    """Whether a line has a command whose beginning is misspelt or lacks its slash."""
+    if misspelt := _MISSPELT.fullmatch(shown):
+        return _resembles(misspelt["name"].lower())
+    bare = _BARE.fullmatch(shown)
+    return bare is not None and are_words(bare["words"])
 
 
 def _visible(line: str) -> str:
@@ -99,4 +128,4 @@ def _resembles(name: str) -> bool:
     """Whether a word abbreviates or misspells the command. A longer word, as in `/experimental`, does not."""
     if name != _NAME and name.startswith(_NAME):
         return False
-    return name in _OTHER_NAMES or _NAME.startswith(name) or bool(get_close_matches(name, [_NAME], cutoff=0.85))
+    return name in _OTHER_NAMES or _NAME.startswith(name) or distance(name, _NAME, _MOST_EDITS) <= _MOST_EDITS

@@ -1,33 +1,23 @@
 """Read commands in comments, such as `/experiment conclude failed intelligent` at the start of a line."""
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.deliveries.observation import Commented
 from service.lifecycle.acts import ACTS, COMMANDS, FIELD_COMMANDS, RISKS, ActName, Argument, events_of, propose
 from service.lifecycle.events import Declared, LifecycleEvent, Result
 from service.lifecycle.fields import DATA_PROPERTIES, FIELDS, FieldName
-from service.lifecycle.nearest import suggest
+from service.lifecycle.nearest import did_you_mean
 from service.lifecycle.taxonomy import Outcome
 from service.lifecycle.teams import names_account
 from service.rules.command_lines import CommandLine, find_command_lines
+from service.rules.command_words import EXPECTED, VERBS, propose_command, quote, without_punctuation
 
-_PUNCTUATION = re.compile(r"[^\w-]+")
 _NO_ACCOUNT = "team: expected the name of a team without @, because a mention may name a person"
 _RESULTS: Mapping[str, Result] = {"success": "success", "failure": "failure"}
-_WORDS: Mapping[str, str] = {
-    **{outcome: f"conclude {outcome}" for outcome in DATA_PROPERTIES["outcome"].choices},
-    **{category: f"classify {category}" for category in DATA_PROPERTIES["failure_category"].choices},
-    **{result: f"signal {result}" for result in _RESULTS},
-    **{other: act.command for act in ACTS.values() if act.command for other in act.also},
-    **{name: act.command for name, act in ACTS.items() if act.command},
-    **{word: word for word in (*COMMANDS, *FIELD_COMMANDS, *RISKS)},
-}
-"""The command that each word stands for: commands, their values, and other words for them."""
 _DESCRIBE = ("describe", "described")
 """The words for the one act without a command of its own."""
-EXPECTED = f"expected one of {', '.join((*COMMANDS, *FIELD_COMMANDS, *RISKS))}"
+_HELP = ("help", "?", "-h", "--help")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +30,7 @@ class Command:
 
 
 class _Refusal(Exception):
-    """The command cannot be understood; the message says why. It quotes no refused word, which may be a name."""
+    """The command cannot be understood; the message says why. It quotes no word that may be a name."""
 
 
 def parse_commands(comment: Commented) -> list[Command]:
@@ -87,17 +77,13 @@ def _events_of(comment: Commented, line: CommandLine) -> Iterator[LifecycleEvent
 def _describe_unknown(verb: str) -> str:
     if not verb:
         return f"a command is missing after /experiment; {EXPECTED}"
-    nearest = suggest(verb, _WORDS)
-    question = f"; did you mean {_WORDS[nearest]}?" if nearest else ""
+    question = propose_command(verb)
     if verb in _DESCRIBE:
-        question = f"; a comment describes {' and '.join(FIELD_COMMANDS)}: write /experiment team <team>, for example"
-    return _without_punctuation(verb, _WORDS) or f"unknown command; {EXPECTED}{question}"
-
-
-def _without_punctuation(word: str, choices: Collection[str]) -> str:
-    """The advice to write an accepted word without punctuation, or an empty text. A word with @ may be an account."""
-    bare = _PUNCTUATION.sub("", word.lower())
-    return f"write {bare} without punctuation" if bare in choices and bare != word.lower() and "@" not in word else ""
+        question = f"a comment describes {' and '.join(FIELD_COMMANDS)}: write /experiment team <team>, for example"
+    if verb in _HELP:
+        question = "the documentation of loopgauge lists the commands"
+    unknown = "; ".join(filter(None, (f"unknown command{quote(verb)}; {EXPECTED}", question)))
+    return without_punctuation(verb, VERBS) or unknown
 
 
 def _act(comment: Commented, act: ActName, values: Sequence[str]) -> Iterator[LifecycleEvent]:
@@ -145,7 +131,15 @@ def _accept(command: str, argument: Argument, word: str) -> str:
     if argument.field == "outcome" and (category := FIELDS["failure_category"].normalise(word)):
         raise _Refusal(f"{category} is a failure category; did you mean {command} {Outcome.FAILED} {category}?")
     named = command if command == argument.name else f"{command}: {_name(argument)}"
-    raise _Refusal(f"{named}: {_without_punctuation(word, argument.choices) or argument.refusal(word)}")
+    raise _Refusal(f"{named}: {without_punctuation(word, argument.choices) or _refuse_value(argument, word)}")
+
+
+def _refuse_value(argument: Argument, word: str) -> str:
+    quoted = quote(word).strip() if argument.choices else ""
+    if not quoted:
+        return argument.refusal(word)
+    question = did_you_mean(word, argument.choices, argument.also)
+    return "; ".join(filter(None, (f"{quoted} is none of {', '.join(argument.choices)}", question)))
 
 
 def _name(argument: Argument) -> str:
@@ -160,4 +154,6 @@ def _check_category(given: Mapping[str, str], argument: Argument) -> None:
 
 def _refuse_more(usage: str, values: Sequence[str], most: int) -> None:
     if len(values) > most:
-        raise _Refusal(f"too many words after the command; expected /experiment {usage}")
+        raise _Refusal(
+            f"too many words after the command; expected /experiment {usage}; write the rest on another line"
+        )

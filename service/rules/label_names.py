@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from service.lifecycle.fields import FIELDS, FieldName
-from service.lifecycle.nearest import expected_one_of, suggest
+from service.lifecycle.nearest import distance, expected_one_of, suggest
 from service.lifecycle.teams import names_account
 from service.rules.patterns import Pattern, Template
 
@@ -63,7 +63,7 @@ def _explain_value(patterns: Iterable[LabelPattern], name: str, value: str) -> I
             if not value:
                 yield expected_one_of("", choices) if choices else "a value is missing after the colon"
             elif near := next(
-                (choice for choice in choices if _distance(value, choice, _MOST_EDITS) <= _MOST_EDITS), ""
+                (choice for choice in choices if distance(value, choice, _MOST_EDITS) <= _MOST_EDITS), ""
             ):
                 yield f"did you mean {expected}:{near}?"
         elif (_is_near if choices else _has_same_letters)(name, expected):
@@ -97,7 +97,7 @@ def _is_near(word: str, expected: str) -> bool:
     if len(expected) < _SHORTEST or (word.startswith(expected) and word != f"{expected}s"):
         return False
     most = _MOST_EDITS if len(expected) >= _LONG else 1
-    return _distance(word, expected, most) <= most
+    return distance(word, expected, most) <= most
 
 
 def _has_same_letters(word: str, expected: str) -> bool:
@@ -106,22 +106,5 @@ def _has_same_letters(word: str, expected: str) -> bool:
     This strict comparison is for labels that accept any value, such as `team:…`: `term` differs from `team` by one
     letter, but is a word of its own.
     """
-    near = len(expected) >= _SHORTEST and word[:1] == expected[:1] and _distance(word, expected, 1) <= 1
+    near = len(expected) >= _SHORTEST and word[:1] == expected[:1] and distance(word, expected, 1) <= 1
     return near and set(word) <= set(expected)
-
-
-def _distance(word: str, expected: str, most: int) -> int:
-    """The optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours."""
-    if abs(len(word) - len(expected)) > most:
-        return most + 1
-    before: list[int] = []
-    last = list(range(len(expected) + 1))
-    for row, letter in enumerate(word, 1):
-        this = [row]
-        for column, other in enumerate(expected, 1):
-            edits = min(last[column] + 1, this[column - 1] + 1, last[column - 1] + (letter != other))
-            if row > 1 and column > 1 and word[row - 2 : row] == expected[column - 1] + expected[column - 2]:
-                edits = min(edits, before[column - 2] + 1)
-            this.append(edits)
-        before, last = last, this
-    return last[-1]

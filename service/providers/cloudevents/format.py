@@ -14,6 +14,7 @@ import msgspec
 
 from service.deliveries.decoding import describe_mismatch, describe_non_json
 from service.deliveries.delivery import UnreadableDelivery
+from service.lifecycle.acts import OTHER_WORDS
 from service.lifecycle.events import Result
 from service.lifecycle.fields import DATA_PROPERTIES
 from service.lifecycle.nearest import expected_one_of
@@ -198,5 +199,5 @@ def _invalid(error: msgspec.ValidationError, within: str) -> InvalidEvent:
         return InvalidEvent(field, "it is missing")
     wrong = _WRONG.fullmatch(problem)
     if wrong and name in _CHOICES:
-        return InvalidEvent(field, expected_one_of(wrong[1], _CHOICES[name]))
+        return InvalidEvent(field, expected_one_of(wrong[1], _CHOICES[name], OTHER_WORDS.get(name, {})))
     return InvalidEvent(field, _EXPECTED.get(name, describe_mismatch(problem)))

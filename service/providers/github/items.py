@@ -50,6 +50,7 @@ _AT_ONCE = timedelta(seconds=10)
 _MOST_LABELS = 100
 _INSIDERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 _STRANGERS = frozenset({"NONE", "FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "MANNEQUIN"})
+_OUTSIDERS = _STRANGERS | {"CONTRIBUTOR"}
 
 
 def read_issue(payload: bytes) -> list[Observation]:
@@ -98,13 +99,14 @@ def read_issue_comment(payload: bytes) -> list[Observation]:
     observations: list[Observation] = [*looks, *closed, *known, Observed("active", subject, at)]
     # Commands count only when a comment is new. Commands are dated to when their comment was written. A command that an
     # edit added later would get this earlier time.
-    insider = comment.author_association in _INSIDERS
+    insider, text = comment.author_association in _INSIDERS, comment.body or ""
+    told = comment.author_association if comment.author_association in _OUTSIDERS else ""
     if event.action == "created":
-        observations.append(Commented(subject, at, comment.body or "", insider))
+        observations.append(Commented(subject, at, text, insider, association=told))
     elif event.action == "edited":
-        edited_at = utc(comment.updated_at) if comment.updated_at else _updated_at(issue)
+        at = utc(comment.updated_at) if comment.updated_at else _updated_at(issue)
         earlier = event.changes.body.old if event.changes and event.changes.body else None
-        observations.append(Commented(subject, edited_at, comment.body or "", insider, edited=True, earlier=earlier))
+        observations.append(Commented(subject, at, text, insider, edited=True, earlier=earlier, association=told))
     return observations
 
 

@@ -23,6 +23,7 @@ from tests.support.signing import SOURCES
 OUTCOMES = "expected one of worked, failed, inconclusive, abandoned"
 CATEGORIES = "expected one of intelligent, basic, complex"
 PREFIX = "a command begins with /experiment and a space"
+PLACE = "a command stands at the beginning of its line, without formatting or other words before it"
 MANY = "too many words after the command; expected /experiment"
 UNMARKED = "nothing marks this as an experiment"
 
@@ -69,13 +70,18 @@ CASES = [
     Case(wrong="/experiment @jane", why="unknown command; expected one of"),
     Case(wrong="/experiment conclude", why=f"conclude needs outcome: {OUTCOMES}"),
     Case(wrong="/experiment conclude fail", why=f"outcome: {OUTCOMES}; did you mean failed?"),
-    Case(wrong="/experiment conclude success", why=f"conclude: outcome: {OUTCOMES}"),
+    Case(wrong="/experiment conclude success", why="`success` is none of worked, failed, inconclusive, abandoned; did"),
     Case(wrong="/experiment conclude intelligent", why="did you mean conclude failed intelligent?"),
-    Case(wrong="/experiment conclude failed inteligent", why=f"category: {CATEGORIES}; did you mean"),
+    Case(
+        wrong="/experiment conclude failed inteligent", why="`inteligent` is none of intelligent, basic, complex; did"
+    ),
     Case(wrong="/experiment conclude worked basic", why="only a failed experiment has a failure category"),
     Case(wrong="/experiment conclude failed basic again", why=f"{MANY} conclude <outcome> [failure_category]"),
     Case(wrong="/experiment classify", why=f"classify needs failure category: {CATEGORIES}"),
-    Case(wrong="/experiment classify complx", why=f"category: {CATEGORIES}; did you mean complex?"),
+    Case(
+        wrong="/experiment classify complx",
+        why="`complx` is none of intelligent, basic, complex; did you mean complex?",
+    ),
     Case(wrong="/experiment signal", why="signal needs result: expected one of success, failure"),
     Case(wrong="/experiment signal sucess", why="did you mean success?"),
     Case(wrong="/experiment share wiki", why="expected a URL that begins with http:// or https://"),
@@ -88,7 +94,7 @@ CASES = [
     Case(wrong="/experiment bodl", why="did you mean bold?"),
     Case(wrong="/experiment title Cache", why="unknown command"),
     Case(wrong="Thanks!\n/experiment start\n/experiment strat", why="did you mean start?"),
-    Case(wrong="/experiment start", why="only members, owners and collaborators", association="CONTRIBUTOR"),
+    Case(wrong="/experiment start", why="arrives as CONTRIBUTOR; GitHub reports private", association="CONTRIBUTOR"),
     Case(wrong="/experiment start", why="only members, owners and collaborators", association="NONE"),
     Case(wrong="/experiment start", why=UNMARKED, mark=("bug",)),
     Case(wrong="/experiment conclude failed basic", why=UNMARKED, mark=()),
@@ -136,7 +142,23 @@ CASES = [
     ),
     Case(wrong="/experiment ship", why="it has been shipped since 2026-03-03T09:00:00Z", before=("/experiment ship",)),
     Case(wrong="/experiment bold", why="the experiment is excluded: stated", before=("/experiment exclude",)),
-    Case(wrong="**/experiment start**", why="a command stands at the beginning of its line, without formatting"),
+    *(
+        Case(wrong=text, why=PLACE)
+        for text in ("**/experiment start**", "Please /experiment start", "- /experiment strat")
+    ),
+    Case(wrong="LGTM. `/experiment start` now", why=PLACE),
+    Case(wrong="[/experiment start](https://a.example)", why=PLACE),
+    Case(wrong="| /experiment start |", why=PLACE),
+    Case(wrong="> /experiment start", why="a command in a quotation has no effect"),
+    Case(wrong="```\n/experiment start\n```", why="a command in a code block has no effect"),
+    Case(wrong="<!-- /experiment start -->", why="a command in an HTML comment has no effect"),
+    Case(wrong="/expirement done", why=PREFIX),
+    Case(wrong="/ experiment start", why=PREFIX),
+    Case(wrong="experiment start", why=PREFIX),
+    Case(wrong="!experiment start", why=PREFIX),
+    Case(wrong="//experiment start", why=PREFIX),
+    Case(wrong="Experiment done", why=PREFIX),
+    Case(wrong="/experiment outcome:failed", why="did you mean conclude failed?"),
     Case(wrong="```\n/experiment start", why="the command is in a code block without an end"),
     Case(wrong="/experment start", why=PREFIX),
     Case(wrong="/experiment team @jane", why="team: expected the name of a team without @"),
@@ -251,7 +273,7 @@ async def test_a_command_on_evidence_is_explained_for_the_experiment_that_it_ser
         assert {one["reason"].partition(";")[0].partition(":")[0] for one in shown} == {
             "it was open, so there was nothing to reopen",
             "only a comment on the experiment itself excludes it",
-            "unknown command",
+            "unknown command `clasify`",
         }
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from service.lifecycle.nearest import did_you_mean, expected_one_of, suggest
+from service.lifecycle.taxonomy import OUTCOME_WORDS
 
 CATEGORIES = ("intelligent", "basic", "complex")
 OUTCOMES = ("worked", "failed", "inconclusive", "abandoned")
@@ -62,3 +63,9 @@ def test_a_word_without_a_neighbour_gets_only_the_list() -> None:
 
 def test_a_single_choice_is_not_called_one_of() -> None:
     assert expected_one_of("default", ("defaults",)) == "expected defaults; did you mean defaults?"
+
+
+def test_another_word_for_a_choice_proposes_the_choice() -> None:
+    assert expected_one_of("Success", OUTCOMES, OUTCOME_WORDS).endswith("; did you mean worked?")
+    assert expected_one_of("cancelled", OUTCOMES, OUTCOME_WORDS).endswith("; did you mean abandoned?")
+    assert not set(OUTCOME_WORDS) & set(OUTCOMES)

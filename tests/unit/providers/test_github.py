@@ -502,13 +502,17 @@ def test_a_member_of_the_project_comments_as_an_insider(association: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "association", ["CONTRIBUTOR", "FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "MANNEQUIN", "NONE", "", "member"]
+    ("association", "told"),
+    [
+        *((word, word) for word in ("CONTRIBUTOR", "FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "MANNEQUIN", "NONE")),
+        *((word, "") for word in ("", "member", "jane")),
+    ],
 )
-def test_a_person_who_is_not_a_member_of_the_project_comments_as_an_outsider(association: str) -> None:
+def test_a_person_who_is_not_a_member_of_the_project_comments_as_an_outsider(association: str, told: str) -> None:
     assert observe(comment("created", association, body="/experiment start")) == [
         *ITEM_LOOKS,
         Observed("active", ITEM, at(3)),
-        Commented(ITEM, at(3), "/experiment start", insider=False),
+        Commented(ITEM, at(3), "/experiment start", insider=False, association=told),
     ]
 
 
@@ -574,7 +578,7 @@ def test_the_payload_of_a_comment_contains_the_state_and_the_closing_of_its_issu
         item("created", at(1)),
         item("closed", at(2), reason="not_planned"),
         Observed("active", ITEM, at(3)),
-        Commented(ITEM, at(3), "Nice.", insider=False),
+        Commented(ITEM, at(3), "Nice.", insider=False, association="NONE"),
     ]
 
 

@@ -143,6 +143,7 @@ def test_a_malformed_command_has_no_events(words: str) -> None:
 
 
 OUTCOMES = "expected one of worked, failed, inconclusive, abandoned"
+NONE_OF = "worked, failed, inconclusive, abandoned"
 CATEGORIES = "expected one of intelligent, basic, complex"
 A_URL = "expected a URL that begins with http:// or https://"
 UNKNOWN = (
@@ -150,7 +151,11 @@ UNKNOWN = (
 )
 ACCOUNT = "team: expected the name of a team without @, because a mention may name a person"
 PREFIX = "a command begins with /experiment and a space"
-PLACE = "a command stands at the beginning of its line, without formatting"
+PLACE = "a command stands at the beginning of its line, without formatting or other words before it"
+IN_CODE = "a command in a code block has no effect; write it outside of the block"
+IN_QUOTE = "a command in a quotation has no effect; write it on a line of its own"
+IN_HIDDEN = "a command in an HTML comment has no effect; write it outside of the HTML comment"
+REST = "write the rest on another line"
 UNCLOSED = "the command is in a code block without an end"
 REFUSED = [
     ("", f"a command is missing after /experiment; {UNKNOWN}"),
@@ -159,12 +164,12 @@ REFUSED = [
     (": start", "a command begins with /experiment and a space"),
     (":start", "a command begins with /experiment and a space"),
     (", start", "a command begins with /experiment and a space"),
-    (" clasify intelligent", f"unknown command; {UNKNOWN}; did you mean classify?"),
-    (" Concluded failed", f"unknown command; {UNKNOWN}; did you mean conclude?"),
+    (" clasify intelligent", f"unknown command `clasify`; {UNKNOWN}; did you mean classify?"),
+    (" Concluded failed", f"unknown command `concluded`; {UNKNOWN}; did you mean conclude?"),
     (" close", f"unknown command; {UNKNOWN}; did you mean conclude?"),
     (" begin", f"unknown command; {UNKNOWN}; did you mean start?"),
-    (" outcome failed", f"unknown command; {UNKNOWN}; did you mean conclude?"),
-    (" failure intelligent", f"unknown command; {UNKNOWN}; did you mean classify?"),
+    (" outcome failed", f"unknown command `outcome`; {UNKNOWN}; did you mean conclude?"),
+    (" failure intelligent", f"unknown command `failure`; {UNKNOWN}; did you mean classify?"),
     (" bodl", f"unknown command; {UNKNOWN}; did you mean bold?"),
     (" jane", f"unknown command; {UNKNOWN}"),
     (" @start", f"unknown command; {UNKNOWN}; did you mean start?"),
@@ -177,7 +182,7 @@ REFUSED = [
     (" conclude intelligent", "intelligent is a failure category; did you mean conclude failed intelligent?"),
     (
         " conclude failed inteligent",
-        f"conclude: failure category: {CATEGORIES}; did you mean intelligent?",
+        "conclude: failure category: `inteligent` is none of intelligent, basic, complex; did you mean intelligent?",
     ),
     (" conclude failed unclassified", f"conclude: failure category: {CATEGORIES}"),
     (
@@ -186,29 +191,35 @@ REFUSED = [
     ),
     (
         " conclude failed basic complex",
-        "too many words after the command; expected /experiment conclude <outcome> [failure_category]",
+        f"too many words after the command; expected /experiment conclude <outcome> [failure_category]; {REST}",
     ),
     (" classify", f"classify needs failure category: {CATEGORIES}"),
-    (" classify inteligent", f"classify: failure category: {CATEGORIES}; did you mean intelligent?"),
-    (" classify basic now", "too many words after the command; expected /experiment classify <failure_category>"),
+    (
+        " classify inteligent",
+        "classify: failure category: `inteligent` is none of intelligent, basic, complex; did you mean intelligent?",
+    ),
+    (
+        " classify basic now",
+        f"too many words after the command; expected /experiment classify <failure_category>; {REST}",
+    ),
     (" signal", "signal needs result: expected one of success, failure"),
     (" signal sucess", "signal: result: expected one of success, failure; did you mean success?"),
     (" share wiki/45", f"share: learning url: {A_URL}"),
     (
         " share https://a.example https://b.example",
-        "too many words after the command; expected /experiment share [learning_url]",
+        f"too many words after the command; expected /experiment share [learning_url]; {REST}",
     ),
-    (" start now", "too many words after the command; expected /experiment start"),
+    (" start now", f"too many words after the command; expected /experiment start; {REST}"),
     (" team", f"team needs a value: expected {teams.EXPECTED}"),
     (" team _org", f"team: expected {teams.EXPECTED}"),
     (
         " described",
         f"unknown command; {UNKNOWN}; a comment describes team and risk: write /experiment team <team>, for example",
     ),
-    (" team ml platform", "too many words after the command; expected /experiment team <team>"),
+    (" team ml platform", f"too many words after the command; expected /experiment team <team>; {REST}"),
     (" risk", "risk needs a value: expected one of bold, safe"),
     (" risk blod", "risk: expected one of bold, safe; did you mean bold?"),
-    (" bold safe", "too many words after the command; expected /experiment bold"),
+    (" bold safe", f"too many words after the command; expected /experiment bold; {REST}"),
     (" team @acme/search", ACCOUNT),
     (" team jane.doe@example.com", ACCOUNT),
     (" team [~accountid:5b10a2844c20165700ede21g]", ACCOUNT),
@@ -218,11 +229,24 @@ REFUSED = [
     (" classify intelligent!", "classify: failure category: write intelligent without punctuation"),
     (" risk: bold", "write risk without punctuation"),
     (" start!", "write start without punctuation"),
-    (" failed intelligent", f"unknown command; {UNKNOWN}; did you mean conclude failed?"),
+    (" failed intelligent", f"unknown command `failed`; {UNKNOWN}; did you mean conclude failed?"),
     (" fail", f"unknown command; {UNKNOWN}; did you mean conclude failed?"),
-    (" abandon", f"unknown command; {UNKNOWN}; did you mean conclude abandoned?"),
-    (" intelligent", f"unknown command; {UNKNOWN}; did you mean classify intelligent?"),
-    (" success", f"unknown command; {UNKNOWN}; did you mean signal success?"),
+    (" abandon", f"unknown command `abandon`; {UNKNOWN}; did you mean conclude abandoned?"),
+    (" intelligent", f"unknown command `intelligent`; {UNKNOWN}; did you mean classify intelligent?"),
+    (" success", f"unknown command `success`; {UNKNOWN}; did you mean signal success?"),
+    (" conclude success", f"conclude: outcome: `success` is none of {NONE_OF}; did you mean worked?"),
+    (" CONCLUDE CANCELLED", f"conclude: outcome: `cancelled` is none of {NONE_OF}; did you mean abandoned?"),
+    (" conclude won", f"conclude: outcome: {OUTCOMES}; did you mean worked?"),
+    (" signal green", "signal: result: expected one of success, failure; did you mean success?"),
+    (" risk high", "risk: expected one of bold, safe; did you mean bold?"),
+    (" outcome:failed", f"unknown command; {UNKNOWN}; did you mean conclude failed?"),
+    (" conclude=failed", f"unknown command; {UNKNOWN}; did you mean conclude failed?"),
+    (" failure/intelligent", f"unknown command; {UNKNOWN}; did you mean classify intelligent?"),
+    (" done!", f"unknown command; {UNKNOWN}; did you mean conclude?"),
+    (" help", f"unknown command; {UNKNOWN}; the documentation of loopgauge lists the commands"),
+    ("/start", PREFIX),
+    (".conclude failed", PREFIX),
+    ("-done", PREFIX),
     ("-start", PREFIX),
     ("_start", PREFIX),
     ("\\_conclude worked", PREFIX),
@@ -243,13 +267,10 @@ def test_a_refused_command_says_why_and_proposes_the_nearest_word(words: str, wh
     [
         *("Experiment", "/experimental start", "/experimentation", "/exp", "/experiment-notes", "/experiments-board"),
         *("/export start", "/expert start", "/start", "/run start", "/experience start", "/assign jane"),
-        *("Please /experiment start", "Comment `/experiment start`.", "- `/experimental start`", "- /experiment jane"),
-        *(
-            "> /experiment start",
-            ">> **/experiment start**",
-            "| /experiment start |",
-            "https://a.example/experiment start",
-        ),
+        *("- `/experimental start`", "- /experiment jane", "* /experiment folders", "Please /experiment jane"),
+        *("https://a.example/experiment start", "See a/experiment start", "See /experiment", "> /experiment jane was"),
+        *("The experiment failed.", "experiment jane", "Experiment done by jane", "experiment started at nine"),
+        *("/increment start", "!important start", "... done", "/expedition start"),
     ],
 )
 def test_a_line_about_something_else_is_not_a_command(text: str) -> None:
@@ -262,8 +283,30 @@ def test_no_refusal_quotes_an_account(words: list[str]) -> None:
         assert "jane" not in command.refusal
 
 
+@pytest.mark.parametrize("name", ["Green", "Smart", "Mark", "Close", "Won", "Claude", "Prosper", "Shaer", "Goldie"])
+@pytest.mark.parametrize("verb", ["", "conclude ", "conclude failed ", "signal ", "risk "])
+def test_no_refusal_quotes_a_name_that_is_another_word_for_an_accepted_one(verb: str, name: str) -> None:
+    [command] = parse(f"/experiment {verb}{name}")
+    assert command.refusal
+    assert name.lower() not in command.refusal.lower().replace("did you mean", "")
+
+
 # Each of these words is the name of a person, and is near a word of the vocabulary.
-@pytest.mark.parametrize("words", ["stuart", "shane", "conclude failed basil", "signal sue", "risk saif", "risk baldo"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "stuart",
+        "shane",
+        "conclude failed basil",
+        "signal sue",
+        "risk saif",
+        "risk baldo",
+        "kris",
+        "mark",
+        "propst",
+        "asher",
+    ],
+)
 def test_no_refusal_quotes_a_name_that_is_near_an_accepted_word(words: str) -> None:
     [command] = parse(f"/experiment {words}")
     assert command.refusal
@@ -283,6 +326,8 @@ def test_no_refusal_quotes_a_name_that_is_near_an_accepted_word(words: str) -> N
         *("1. /experiment start", "- [ ] /experiment start", "# /experiment start", "<b>/experiment start</b>"),
         *(" /experiment start", "\t/experiment start", "\u3000/experiment start", "\\/experiment start"),
         *("@loopgauge /experiment start", "@acme/bots: /experiment start", "- **`/experiment classify basc`**"),
+        *("Please /experiment start", "Comment `/experiment start`.", "| /experiment start |", "- /experiment strat"),
+        *("[/experiment start](https://a.example)", "LGTM (/experiment done)", "**/experiment outcome:failed**"),
     ],
 )
 def test_a_command_with_formatting_is_refused(text: str) -> None:
@@ -299,6 +344,8 @@ def test_a_command_with_formatting_is_refused(text: str) -> None:
         "\uff0fexperiment start",
         "\\exp bold",
         "/loopgauge start",
+        *("/expirement done", "/ experiment start", "//experiment start", "!experiment start", ".exp close"),
+        *("experiment start", "Experiment: done", "EXPERIMENT conclude failed intelligent.", "experiment started"),
     ],
 )
 def test_a_misspelt_command_is_refused(text: str) -> None:
@@ -316,11 +363,29 @@ def test_a_command_in_a_code_block_without_an_end_is_refused(text: str) -> None:
     "text",
     [
         *("<!-- /experiment start -->", "<!--\n/experiment start\n-->", "   <!-- Commands:\n\n/experiment start"),
-        *("<!--\n```\n-->\n```\n/experiment start\n```", "<!-- a --> /experiment start"),
+        "<!-- a --> /experiment start",
     ],
 )
-def test_a_hidden_command_is_ignored(text: str) -> None:
-    assert parse(text) == []
+def test_a_hidden_command_is_refused(text: str) -> None:
+    assert said(text) == []
+    assert IN_HIDDEN in [command.refusal for command in parse(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("> /experiment start", IN_QUOTE),
+        (">> **/experiment start**", IN_QUOTE),
+        ("> Shall we /experiment start?", IN_QUOTE),
+        ("```\n/experiment start\n```", IN_CODE),
+        ("~~~ sh\n/experiment\n~~~", IN_CODE),
+        ("<!--\n```\n-->\n```\n/experiment start\n```", IN_CODE),
+        ("<!-- To start, write /experiment start -->", IN_HIDDEN),
+    ],
+)
+def test_a_command_that_is_quoted_shown_as_code_or_hidden_is_refused(text: str, why: str) -> None:
+    [command] = parse(text)
+    assert (command.refusal, command.events) == (why, ())
 
 
 @pytest.mark.parametrize(

@@ -266,7 +266,7 @@ def test_a_delivery_that_counts_also_shows_its_refused_labels() -> None:
 def test_each_refused_command_of_a_delivery_has_its_own_reason() -> None:
     comment = Commented(ITEM, at(3), "/experiment start\n/experiment clasify\n/experiment conclude", insider=True)
     reason = interpreted(comment).reason
-    assert reason.startswith("command in a comment; refused: unknown command; expected one of propose,")
+    assert reason.startswith("command in a comment; refused: unknown command `clasify`; expected one of propose,")
     assert reason.endswith(
         "; did you mean classify?; refused: conclude needs outcome: "
         "expected one of worked, failed, inconclusive, abandoned"
@@ -875,11 +875,44 @@ def test_a_command_by_an_insider_counts(text: str, event: LifecycleEvent) -> Non
     )
 
 
-def test_a_command_by_an_outsider_is_ignored_with_the_reason() -> None:
-    why = "only members, owners and collaborators may give commands"
-    assert interpreted(Commented(ITEM, at(3), "/experiment start", insider=False)) == Meaning(
-        "ignored", f"refused: {why}", (Refused(ITEM, at(3), "comment", why),)
-    )
+PRIVATE = (
+    "; GitHub reports private members of an organisation as CONTRIBUTOR or NONE, so make the membership public, or add "
+    "the author as a collaborator"
+)
+
+
+@pytest.mark.parametrize(
+    ("association", "told"),
+    [
+        ("CONTRIBUTOR", f", and the author of this one arrives as CONTRIBUTOR{PRIVATE}"),
+        ("NONE", f", and the author of this one arrives as NONE{PRIVATE}"),
+        ("", "; the payload does not tell the author's association"),
+    ],
+)
+def test_a_command_by_an_outsider_is_ignored_and_the_reason_names_the_association(association: str, told: str) -> None:
+    why = f"only members, owners and collaborators may give commands{told}"
+    comment = Commented(ITEM, at(3), "/experiment start", insider=False, association=association)
+    assert interpreted(comment) == Meaning("ignored", f"refused: {why}", (Refused(ITEM, at(3), "comment", why),))
+
+
+@pytest.mark.parametrize(
+    ("earlier", "told"),
+    [
+        (None, "if the comment got its command by this edit, it has no effect: the edit of a comment gives no command"),
+        ("Nice.", "the edit of a comment gives no command"),
+        ("/experiment start\nNice.", ""),
+    ],
+)
+def test_an_edit_that_may_have_added_a_command_is_answered(earlier: str | None, told: str) -> None:
+    comment = Commented(ITEM, at(3), "/experiment start", insider=True, edited=True, earlier=earlier)
+    answered = f"experiment by label; refused: {told}; write the command in a new comment"
+    assert interpreted(seen("experiment"), comment).reason == (answered if told else "experiment by label")
+
+
+def test_a_delivery_that_counts_also_shows_its_refused_command() -> None:
+    stranger = Commented(ITEM, at(3), "/experiment start", insider=False, association="NONE")
+    reason = interpreted(seen("experiment"), stranger).reason
+    assert reason.startswith("experiment by label; refused: only members, owners and collaborators may give commands")
 
 
 @pytest.mark.parametrize("provider", ["gitlab", "jira"])
@@ -894,16 +927,16 @@ def test_a_command_is_ignored_if_the_payload_does_not_state_the_permissions_of_i
 
 
 @pytest.mark.parametrize("text", ["Let us /experiment start now.", "Nice: /experiment conclude failed"])
-def test_a_command_inside_a_line_is_ignored_and_the_reason_says_where_commands_begin(text: str) -> None:
+def test_a_command_inside_a_line_is_refused_and_the_reason_says_where_commands_begin(text: str) -> None:
     result = interpreted(Commented(ITEM, at(3), text, insider=True))
-    why = "the comment contains no command: a command begins its line with /experiment"
-    assert result == Meaning("ignored", why, ())
+    why = "a command stands at the beginning of its line, without formatting or other words before it"
+    assert result == Meaning("ignored", f"refused: {why}", (Refused(ITEM, at(3), "comment", why),))
 
 
 @pytest.mark.parametrize("text", ["See a/experiment start", "See /experiment", "/experiments"])
 def test_other_words_inside_a_line_are_not_taken_for_a_command(text: str) -> None:
     result = interpreted(Commented(ITEM, at(3), text, insider=True))
-    assert "begins its line" not in result.reason
+    assert "beginning of its line" not in result.reason
 
 
 def test_a_reason_begins_with_what_was_refused_if_the_delivery_is_ignored() -> None:
