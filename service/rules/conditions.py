@@ -51,6 +51,7 @@ class When(Strict):
     component: _Patterns = ()
     branch: _Patterns = ()
     reason: _Patterns = ()
+    ending: _Patterns = ()
     status_from: _Patterns = ()
     status_to: _Patterns = ()
     category_to: _Patterns = ()

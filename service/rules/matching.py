@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from service.deliveries.decoding import shorten
 from service.deliveries.observation import Observed, Trait
 from service.lifecycle.teams import names_account
-from service.rules.model import Condition, Rule, Rules
-from service.rules.patterns import SCOPE
+from service.rules.model import WORDS, Condition, Rule, Rules
+from service.rules.patterns import LONGEST_WORDS, SCOPE, fold, unify
 
 SHOWN: tuple[Trait, ...] = (
     "label",
@@ -24,6 +24,7 @@ SHOWN: tuple[Trait, ...] = (
 The values of other traits, such as titles, may contain people's names.
 """
 _MOST_SHOWN = 10
+_NOTHING: Mapping[str, str] = {}
 
 
 def known_values(observation: Observed) -> Mapping[str, str]:
@@ -54,8 +55,12 @@ def find_matches(rule: Rule, observation: Observed, known: Mapping[str, str]) ->
 
 def _capture(condition: Condition, value: str) -> Mapping[str, str] | None:
     # A loop takes half as long as a generator, and each delivery tries some fifty conditions.
+    if condition.trait in WORDS:
+        if len(value) <= LONGEST_WORDS and fold(value) in condition.words:
+            return _NOTHING
+        value = unify(value) if condition.others else value
     is_scoped = condition.trait == "label" and SCOPE in value
-    for pattern in condition.patterns:
+    for pattern in condition.others:
         match = pattern.match_label(value) if is_scoped else pattern.match(value)
         if match is not None:
             return match

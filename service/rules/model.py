@@ -1,7 +1,7 @@
 """Rules, and the interpretation that rules produce from a delivery."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
@@ -14,12 +14,14 @@ from service.lifecycle.evidence import LinkSet
 from service.lifecycle.fields import FieldName
 from service.lifecycle.taxonomy import Outcome
 from service.rules.label_names import LabelNames
-from service.rules.patterns import Pattern, Template
+from service.rules.patterns import Pattern, Template, fold, unify
 from service.rules.references import KeyFinder
 
 Verdict = Literal["counted", "ignored", "failed"]
 # The providers whose payloads tell whether the author of a comment may change the project.
 _TELLING = frozenset({"github"})
+WORDS: frozenset[Trait] = frozenset({"reason", "ending", "status_from", "status_to", "resolution_from", "resolution"})
+"""The traits whose values are words of a tracker. They are compared without case, apostrophes and extra white space."""
 InstantName = Literal["proposed", "started", "signalled", "concluded", "reopened", "shipped", "active"]
 
 
@@ -64,10 +66,26 @@ Action: TypeAlias = InstantAction | DeclareAction | WithdrawAction | IgnoreActio
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition: at least one value of the trait must match one of the patterns."""
+    """A condition: at least one value of the trait must match one of the patterns.
+
+    Attributes:
+        words: the folded words of the patterns without a wildcard, if the values of the trait are words of a tracker,
+            such as statuses. Administrators spell these words differently.
+        others: the other patterns. If the values of the trait are words, these patterns match the unified words.
+    """
 
     trait: Trait
     patterns: tuple[Pattern, ...]
+    words: frozenset[str] = field(init=False)
+    others: tuple[Pattern, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        words, others = frozenset[str](), self.patterns
+        if self.trait in WORDS:
+            words = frozenset(fold(pattern.text) for pattern in self.patterns if pattern.is_literal)
+            others = tuple(Pattern.of(unify(pattern.text)) for pattern in self.patterns if not pattern.is_literal)
+        object.__setattr__(self, "words", words)
+        object.__setattr__(self, "others", others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from unicodedata import normalize
 
 import jmespath
 from jmespath.exceptions import JMESPathError, JMESPathTypeError
@@ -19,6 +20,25 @@ SCOPE = "::"
 _ONLY_WITH_DATA = JMESPathTypeError
 _LONGEST_SHOWN = 80
 _INSERTED = re.compile(r"\$\{(?P<path>[^}]*)\}|\{(?P<name>\w*)\}")
+
+
+# NFKC turns the acute accent into a space and a combining accent, so replace the apostrophes first.
+_APOSTROPHES = str.maketrans(dict.fromkeys("\u2019\u2018\u02bc\u00b4\u2032\u02b9`", "'"))
+
+
+LONGEST_WORDS = 255
+"""The maximum length of a status, or of another word of a tracker, to compare with words."""
+
+
+def unify(words: str) -> str:
+    """A tracker's word, such as a status, in one spelling: one kind of apostrophe, single spaces, Unicode's NFKC."""
+    return " ".join(normalize("NFKC", words.translate(_APOSTROPHES)).split())
+
+
+@lru_cache(maxsize=1024)
+def fold(words: str) -> str:
+    """A tracker's word, such as a status, in the spelling by which it is compared: without case and apostrophes."""
+    return unify(words).replace("'", "").casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +79,11 @@ class Pattern:
             return cls(text, re.compile("".join(parts), re.IGNORECASE | re.DOTALL))
         except re.error as error:
             raise ValueError(f"expected a pattern, got {text!r}: {error}") from error
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether the pattern has no wildcard."""
+        return _SPECIAL.search(self.text) is None
 
     @property
     def names(self) -> frozenset[str]:

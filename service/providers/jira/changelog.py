@@ -10,7 +10,7 @@ from service.deliveries.observation import Observation, Observed, Renamed, Trait
 from service.lifecycle.aliases import Alias
 from service.providers.jira.payloads import Change, History, Status
 from service.providers.jira.references import reference
-from service.providers.jira.tickets import MOST_LABELS, Ticket
+from service.providers.jira.tickets import MOST_LABELS, Ticket, ending
 
 MOST_CHANGES = 200
 """The maximum number of changes to read from one changelog."""
@@ -134,10 +134,13 @@ def _category_to(ticket: Ticket, change: Change) -> str | None:
 
 def _moved(update: _Update, known: Mapping[Trait, str | None]) -> Observed:
     change, current = update.resolution, update.ticket.fields.resolution
-    if change is None:
-        return update.ticket.observed("moved", {**known, "resolution": current.name if current else None})
-    now = None if change.to is None else _resolved(change.to_text)
-    return update.ticket.observed("moved", {**known, "resolution_from": _resolved(change.from_text), "resolution": now})
+    before, now = None, current.name if current else None
+    if change is not None:
+        before, now = _resolved(change.from_text), None if change.to is None else _resolved(change.to_text)
+    moved = update.ticket.observed("moved", {**known, "resolution_from": before, "resolution": now})
+    if known.get("category_to") != "done":
+        return moved
+    return replace(moved, traits={**moved.traits, **ending(now, known.get("status_to"))})
 
 
 def _resolved(text: str | None) -> str | None:

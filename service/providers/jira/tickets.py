@@ -140,11 +140,16 @@ def closed(ticket: Ticket, *, inferred: bool = True) -> list[Observation]:
         at = read_time(fields.updated, "$.issue.fields.updated")
     else:
         at = ticket.at
-    known: dict[Trait, str | None] = {
-        "reason": fields.resolution.name if fields.resolution else None,
-        "status_to": fields.status.name if fields.status else None,
-    }
-    return [Observed("closed", ticket.subject, at, {**ticket.place, **traits(known)})]
+    resolution = fields.resolution.name if fields.resolution else None
+    status = fields.status.name if fields.status else None
+    known = {**traits({"reason": resolution, "status_to": status}), **ending(resolution, status)}
+    return [Observed("closed", ticket.subject, at, {**ticket.place, **known})]
+
+
+def ending(resolution: str | None, status: str | None) -> Mapping[Trait, tuple[str, ...]]:
+    """The trait that says how a ticket ended: in its resolution and its status, which is in the category done."""
+    words = tuple(filter(None, (resolution, status)))
+    return {"ending": words} if words else {}
 
 
 def links(ticket: Ticket) -> list[Observation]:

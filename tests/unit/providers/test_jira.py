@@ -113,7 +113,10 @@ def looks(payload: Any) -> dict[Trait, tuple[str, ...]]:
 
 
 def item(kind: Kind, when: datetime = NOW, **known: str) -> Observed:
-    return Observed(kind, TICKET, when, traits(what="item", project="ML", **known))
+    ended = kind == "closed" or known.get("category_to") == "done"
+    words = tuple(known[word] for word in ("reason", "resolution", "status_to") if word in known) if ended else ()
+    ending: dict[Trait, tuple[str, ...]] = {"ending": words} if words else {}
+    return Observed(kind, TICKET, when, {**traits(what="item", project="ML", **known), **ending})
 
 
 def seen(**known: str) -> Observed:

@@ -145,6 +145,17 @@ def test_a_rule_matches_if_every_condition_has_a_pattern_that_matches() -> None:
     assert not events(text, observed("closed", what="item"))
 
 
+@pytest.mark.parametrize("trait", ["reason", "ending", "status_to"])
+@pytest.mark.parametrize("pattern", ["Won't Do", "won\u2019t do", "Wont Do", "Won't *", "won\u02bct {what}"])
+@pytest.mark.parametrize("value", ["Won't Do", "Won\u2019t  do", " WON`T DO"])
+def test_words_of_a_tracker_match_whatever_their_apostrophes_and_white_space(
+    trait: str, pattern: str, value: str
+) -> None:
+    text = f'- {{when: {{kind: closed, {trait}: "{pattern}"}}, then: concluded}}'
+    assert events(text, observed("closed", **{trait: value})) != []
+    assert events(text, observed("closed", **{trait: "Won"})) == []
+
+
 @pytest.mark.parametrize(("provider", "matches"), [("jira", True), ("gitlab", True), ("github", False), ("", False)])
 def test_a_rule_matches_only_deliveries_of_its_providers(provider: str, matches: bool) -> None:
     text = "- {when: {provider: [Jira, gitlab], kind: closed}, then: concluded}"

@@ -105,8 +105,15 @@ def ticket(*labels: str, item_type: str = "Task", **known: Any) -> Observed:
     return observation("seen", TICKET, at(2), what="item", project="ML", label=labels, item_type=item_type, **known)
 
 
-def moved(**known: Any) -> Observed:
-    return observation("moved", TICKET, **known)
+def ending(**known: str) -> dict[str, tuple[str, ...]]:
+    """The trait `ending` of a ticket that has moved to the category done."""
+    words = tuple(known[trait] for trait in ("resolution", "status_to") if trait in known)
+    return {"ending": words} if words and known.get("category_to", "").lower() == "done" else {}
+
+
+def moved(**known: str) -> Observed:
+    traits: dict[str, Any] = {**known, **ending(**known)}
+    return observation("moved", TICKET, **traits)
 
 
 def overheard(field: FieldName, value: str, subject: Ref = ITEM) -> Declared:
@@ -792,6 +799,84 @@ def test_the_category_of_the_entered_status_decides_on_the_events_of_a_moved_tic
     assert set(events(moved(**known), provider="jira")) == expected
 
 
+GIVEN_UP = [
+    *(
+        "Won't Do",
+        "Won\u2019t Do",
+        "WON`T  DO",
+        "Wont do",
+        " won\u00b4t fix ",
+        "Won\u02bct\u00a0Fix",
+        "\uff37\uff4f\uff4e\uff07\uff54 \uff24\uff4f",
+        "wontfix",
+    ),
+    *("Declined", "Obsolete", "Cancelled", "canceled", "Rejected", "Abandoned", "Withdrawn", "Invalid", "Incomplete"),
+    *("Cannot Reproduce", "Can\u2019t reproduce", "No longer needed", "Not planned", "Deferred"),
+    *("Wird nicht erledigt", "Nicht reproduzierbar", "ABGEBROCHEN", "Ne sera pas corrigé", "Annule\u0301"),
+    *(
+        "No se hará",
+        "No Reproducible",
+        "Não será feito",
+        "対応しない",
+        "再現不可",
+        "재현 불가",
+        "无法重现",
+        "Отклонено",
+    ),
+]
+AS_DUPLICATES = [
+    "Duplicate",
+    "DUPLICATED",
+    "Duplicate  issue",
+    "Duplikat",
+    "Doublon",
+    "Duplicado",
+    "重複",
+    "복제",
+    "重复",
+]
+ENDED = ["Done", "Fixed", "Released", "Won", "Closed", "Wont Do It Again", "Fertig", "Resuelta", "完了", "Learned" * 50]
+
+
+def outcome_of(*observed: Observation) -> Outcome | None:
+    created = observation("created", TICKET, at(1), what="item")
+    return fold(TICKET, events(created, *observed, provider="jira"), ()).outcome
+
+
+def ended(kind: Kind, *words: str) -> Observed:
+    category: dict[str, Any] = {"category_to": "done"} if kind == "moved" else {}
+    return observation(kind, TICKET, ending=words, **category)
+
+
+@pytest.mark.parametrize("kind", ["moved", "closed"])
+@pytest.mark.parametrize("word", GIVEN_UP)
+def test_a_ticket_that_was_given_up_by_its_resolution_or_status_is_abandoned(kind: Kind, word: str) -> None:
+    assert outcome_of(ended(kind, word)) is Outcome.ABANDONED
+    assert outcome_of(ended(kind, "Done", word)) is Outcome.ABANDONED
+    assert outcome_of(ended(kind, word, "Closed")) is Outcome.ABANDONED
+
+
+@pytest.mark.parametrize("kind", ["moved", "closed"])
+@pytest.mark.parametrize("word", AS_DUPLICATES)
+def test_a_ticket_that_ended_as_a_duplicate_is_excluded(kind: Kind, word: str) -> None:
+    for words in ((word,), ("Done", word), (word, "Cancelled")):
+        happened = events(ended(kind, *words), provider="jira")
+        assert value_of(declarations_in(happened), "excluded") == "duplicate"
+    lost = replace(moved(resolution_from=word, resolution="Fixed", category_to="done"), at=at(4))
+    assert value_of(declarations_in([*happened, *events(lost, provider="jira")]), "excluded") == ""
+
+
+@pytest.mark.parametrize("kind", ["moved", "closed"])
+@pytest.mark.parametrize("word", ENDED)
+def test_a_ticket_that_ended_in_any_other_way_is_concluded_without_an_outcome(kind: Kind, word: str) -> None:
+    assert outcome_of(ended(kind, word)) is Outcome.UNDECLARED
+
+
+def test_the_outcome_that_a_label_declares_outweighs_the_resolution() -> None:
+    labelled = observation("labelled", TICKET, at(2), label="outcome:worked")
+    assert outcome_of(labelled, ended("closed", "Cancelled")) is Outcome.WORKED
+
+
 @pytest.mark.parametrize("provider", FORGES)
 @pytest.mark.parametrize("category", ["in progress", "done", "new"])
 def test_status_categories_have_no_meaning_for_other_providers_than_jira(category: str, provider: Provider) -> None:
@@ -799,7 +884,8 @@ def test_status_categories_have_no_meaning_for_other_providers_than_jira(categor
 
 
 def ticket_moved(day: int, left: str, entered: str, **known: str) -> Observed:
-    return observation("moved", TICKET, at(day), status_from=left, status_to=entered, **known)
+    traits: dict[str, Any] = {**known, **ending(status_to=entered, **known)}
+    return observation("moved", TICKET, at(day), status_from=left, status_to=entered, **traits)
 
 
 TO_BACKLOG = ticket_moved(2, "To Do", "Backlog", category_to="new")
