@@ -28,11 +28,12 @@ _TYPE_PREFIX = "dev.loopgauge.experiment."
 _REFERENCE = {
     "type": "string",
     "maxLength": 1000,
-    "pattern": f"^({REFERENCES.short_pattern}|{REFERENCES.pattern})$",
+    "pattern": f"^({REFERENCES.short_pattern}|{REFERENCES.event_pattern})$",
     "description": (
-        "A reference of at most 1000 bytes, such as `github:acme/app#45`; or the address of the subject's page, a key "
-        "such as `ML-12` or the whole hash of a commit. The service stores the reference that the text means. It "
-        "refuses a text that may mean several references, and names them: `acme/app#45` may be on GitHub or GitLab."
+        "A reference of at most 1000 bytes, such as `github:acme/app#45`, `key:cache-answers` or `run:acme/7`; or the "
+        "address of the subject's page, a key such as `ML-12` or the whole hash of a commit. The service stores the "
+        "reference that the text means. It refuses a text of another form, and a text that may mean several "
+        "references, and names them: `acme/app#45` may be on GitHub or GitLab."
     ),
 }
 

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from itertools import chain
 from urllib.parse import unquote
 
-from service.lifecycle.addresses import Address, read_address
+from service.lifecycle.addresses import BLANK, Address, read_address
 from service.lifecycle.errors import AmbiguousReference, BadReference, Candidate
+from service.lifecycle.nearest import suggest
 from service.lifecycle.references import Claim, Ref, ReferenceGrammar, ReferenceParser, commit
 
 _LONGEST_SHOWN = 200
 _HASH = re.compile("[0-9a-fA-F]{7,64}")
 _WHOLE_HASHES = (40, 64)
+_COMMIT = "commit"
+_FREE = ("run",)
+"""The schemes, besides `key`, whose references may have any form: pipelines name their runs as they like."""
 _INVISIBLE = " \t\n\r\v\f\x85\xa0\u2028\u2029\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 # No reference begins with one of these characters or ends with one, except for branches, keys and addresses.
 _MARKS = "()[]{}<>\"'`*_,;. \N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
@@ -78,6 +82,15 @@ class ReferenceReader(ReferenceParser):
     def __init__(self, providers: Mapping[str, ReferenceGrammar]) -> None:
         super().__init__(providers)
         self._providers = providers
+        self._schemes = {*self.grammars, _COMMIT, *_FREE}
+
+    @property
+    def event_pattern(self) -> str:
+        """A regular expression that matches the references that an event may name: those of known schemes."""
+        forms = [f"{scheme}:{grammar.form}" for scheme, grammar in sorted(self.grammars.items())]
+        free = [f"{scheme}:[^{BLANK}]+" for scheme in _FREE]
+        hashes = [f"{_COMMIT}:[0-9a-f]{{{length}}}" for length in _WHOLE_HASHES]
+        return "|".join([*forms, *free, *hashes])
 
     @property
     def short_pattern(self) -> str:
@@ -111,21 +124,40 @@ class ReferenceReader(ReferenceParser):
         raise BadReference(f"{text[:_LONGEST_SHOWN]!r} is not a reference; expected {self._accepted()}")
 
     def settle(self, text: str) -> Ref:
-        """The one reference that a text means by its syntax.
+        """The one reference that a text means by its syntax, for an event about this subject.
 
         Raises:
             AmbiguousReference: the syntax allows more than one reference.
             BadReference: the text has none of the accepted forms, or abbreviates the hash of a commit.
         """
         reading = self.read(text)
-        if not reading.first:
-            raise BadReference(f"{text[:_LONGEST_SHOWN]!r} is an address of no known form; write a reference")
+        if not reading.first or reading.is_unknown_page:
+            shown = f"{text[:_LONGEST_SHOWN]!r} is an address of no known form"
+            raise BadReference(f"{shown}; expected {self._accepted_in_events()}")
         if len(reading.first) > 1:
             raise AmbiguousReference(reading.text, [Candidate(reference) for reference in reading.first])
         [reference] = reading.first
-        if abbreviated_hash(reference) and not reading.is_reference:
-            raise BadReference(f"{reference.partition(':')[2]} is an abbreviated hash; write the whole hash")
+        self.check_form(reference)
         return reference
+
+    def check_form(self, reference: Ref) -> None:
+        """Check that a reference has a form that an event may name.
+
+        A lookup accepts every scheme, because earlier releases stored references of any scheme.
+
+        Raises:
+            BadReference: the scheme of the reference is not known, or the reference is not the whole hash of a commit.
+        """
+        scheme, _, name = reference.partition(":")
+        if abbreviated_hash(reference):
+            raise BadReference(f"{name} is an abbreviated hash; write the whole hash")
+        if scheme == _COMMIT and not _HASH.fullmatch(name):
+            problem = "is not the hash of a commit; expected 40 or 64 hexadecimal digits"
+            raise BadReference(f"{name[:_LONGEST_SHOWN]!r} {problem}")
+        if scheme not in self._schemes:
+            shown = f"{reference[:_LONGEST_SHOWN]!r} has no known form; expected {self._accepted_in_events()}"
+            nearest = suggest(scheme, self._schemes)
+            raise BadReference(f"{shown}; did you mean {nearest}:?" if nearest else shown)
 
     def _read(self, text: str) -> Reading | None:
         address = read_address(text)
@@ -176,14 +208,16 @@ class ReferenceReader(ReferenceParser):
         return tuple(dict.fromkeys(reference for reference in canonical if reference))
 
     def _accepted(self) -> str:
+        return f"{self._accepted_in_events()}; or the id of an experiment"
+
+    def _accepted_in_events(self) -> str:
         grammars = self._providers.values()
         references = [_first_of(grammar.example) for grammar in grammars]
         shorts = dict.fromkeys(chain.from_iterable(grammar.short_examples for grammar in grammars))
         pages = [grammar.page_example for grammar in grammars if grammar.page_example]
         return (
             f"a form such as {', '.join(references)} or key:cache-answers; the address of a page, such as "
-            f"{' or '.join(pages)}; a short form, such as {' or '.join(shorts)}; the hash of a commit; or the id of an "
-            "experiment"
+            f"{' or '.join(pages)}; a short form, such as {' or '.join(shorts)}; or the hash of a commit"
         )
 
 

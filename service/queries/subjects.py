@@ -38,7 +38,8 @@ async def find_in(connection: Connection, named: str, *, is_new: bool = False) -
     """Like `find_subject`, within a transaction.
 
     Args:
-        is_new: whether to return a subject about which nothing is stored, if the text means only this subject.
+        is_new: whether to return a subject about which nothing is stored, if the text means only this subject, and
+            the subject has a form that an event may name.
     """
     if (experiment := experiment_named(named)) is not None:
         root = await experiments.root_of(connection, experiment)
@@ -46,7 +47,7 @@ async def find_in(connection: Connection, named: str, *, is_new: bool = False) -
             raise UnknownSubject(unknown_id(named))
         return root
     reading = REFERENCES.read(named)
-    if reading.is_reference and not abbreviated_hash(reading.first[0]):
+    if reading.is_reference and not abbreviated_hash(reading.first[0]) and not is_new:
         return reading.first[0]
     names = await aliases.read_all(connection)
     found = await _search(connection, reading, names)
@@ -54,6 +55,8 @@ async def find_in(connection: Connection, named: str, *, is_new: bool = False) -
         raise AmbiguousReference(reading.text, [await _describe(connection, subject, names) for subject in found])
     if not found and not (len(reading.first) == 1 and (is_new or reading.is_reference)):
         raise UnknownSubject(await _describe_absence(connection, reading))
+    if is_new and not found:
+        REFERENCES.check_form(reading.first[0])
     return found[0] if found else reading.first[0]
 
 

@@ -90,12 +90,14 @@ def observations_of(
     statement = _STATEMENTS.get(event.type)
     if statement is None:
         raise InvalidEvent("type", _describe_unknown(event.type))
-    subject = _reference(event.subject, "subject", references)
+    by_hand = event.source == BY_HAND
+    # A manual event is about a subject that a lookup has found, perhaps in a form that earlier releases stored.
+    subject = _stored(event.subject, references) if by_hand else _reference(event.subject, "subject", references)
     at, raw = _time(event, now), _raw_data(event)
     data = _data(raw)
     marks = _marks(event, statement, subject, at)
     stated = events_of(statement, subject, at, data.declared, channel="api", result=data.result or "success")
-    said = Stated((*marks, *stated), tuple(_unread(raw)), by_hand=event.source == BY_HAND)
+    said = Stated((*marks, *stated), tuple(_unread(raw)), by_hand=by_hand)
     return (said, *_linked(subject, at, data, references))
 
 
@@ -120,6 +122,14 @@ def _reference(text: str | None, field: str, references: ReferenceReader) -> Ref
     if len(reference.encode()) > _LONGEST_REFERENCE:
         raise too_long
     return reference
+
+
+def _stored(text: str | None, references: ReferenceReader) -> Ref:
+    """The subject of a manual event, whatever its scheme."""
+    try:
+        return references.parse(text or "")
+    except BadReference as error:
+        raise InvalidEvent("subject", str(error)) from error
 
 
 def _time(event: Event, now: datetime) -> datetime:

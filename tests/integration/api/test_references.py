@@ -2,13 +2,17 @@
 
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx
 import pytest
 
+from service.lifecycle.events import Declared
+from service.lifecycle.references import Ref
 from service.storage.database import Database
+from service.storage.recording import InterpretedDelivery, record_deliveries
 from tests.support.builders import Issue, PullRequest, at, experiment, renamed, workflow_run
-from tests.support.road import api, deliver, is_problem, settle, store_experiments
+from tests.support.road import api, deliver, is_problem, project, settle, store_experiments
 
 SHA = "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"
 SIBLING = "0a1b2c3dffffffffffffffffffffffffffffffff"
@@ -271,6 +275,32 @@ async def roots_as_writer(client: httpx.AsyncClient, ref: str) -> list[str]:
     return [one["root"] for one in answer.json()["experiments"]]
 
 
+@pytest.mark.parametrize(
+    "named", ["word:text", "https://wiki.example.com/ideas/45", f"commit:{SHA[:7]}", "commit:main"]
+)
+async def test_a_subject_of_no_known_form_cannot_be_proposed_by_hand(database: Database, named: str) -> None:
+    async with api(database, now=NOW, api_tokens=TOKENS) as client:
+        path = f"/experiments/{quote(named, safe='')}/events"
+        proposed = await client.post(path, json={"event": "proposed"}, headers=WRITE)
+    assert is_problem(proposed, 422, "bad-reference")
+
+
+async def test_an_experiment_whose_form_an_earlier_release_accepted_can_be_concluded_by_hand(
+    database: Database,
+) -> None:
+    marked = Declared(Ref("word:text"), at(2), "experiment", "true", "api")
+    async with database.transaction() as connection:
+        await record_deliveries(connection, [InterpretedDelivery(uuid4(), at(2), {marked: "stated"})])
+    await project(database)
+    async with api(database, now=NOW, api_tokens=TOKENS) as client:
+        body = {"event": "concluded", "outcome": "worked"}
+        concluded = await client.post("/experiments/word:text/events", json=body, headers=WRITE)
+        assert concluded.status_code == 202, concluded.text
+        await settle(database)
+        shown = (await client.get("/experiments/word:text", headers=WRITE)).json()
+    assert (shown["root"], shown["outcome"]) == ("word:text", "worked")
+
+
 async def test_events_store_the_references_that_addresses_and_keys_mean(database: Database) -> None:
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         taken = [
@@ -296,6 +326,20 @@ async def test_events_store_the_references_that_addresses_and_keys_mean(database
         ("subject", "nonsense", "https://github.com/acme/app/issues/45"),
         ("data.links[0]", "acme/app!7", "may mean github:acme/app!7 or gitlab:acme/app!7"),
         ("data.links[0]", SHA[:7], "write the whole hash"),
+        ("subject", "commit:2a2a2a2", "2a2a2a2 is an abbreviated hash; write the whole hash"),
+        ("subject", f"commit:{SHA}0", "is an abbreviated hash"),
+        ("subject", "commit:main", "'main' is not the hash of a commit; expected 40 or 64 hexadecimal digits"),
+        ("subject", "commit:v1.2.3", "expected 40 or 64 hexadecimal digits"),
+        ("subject", f"commit:{SHA}{SHA}", "expected 40 or 64 hexadecimal digits"),
+        ("subject", "http://ci.example.com/builds/7", "is an address of no known form; expected a form such as"),
+        ("subject", "https://wiki.example.com/ideas/45", "key:cache-answers"),
+        ("subject", "HTTPS://wiki.example.com/ideas/45", "is an address of no known form"),
+        ("subject", "word:text", "'word:text' has no known form; expected a form such as github:acme/app#45"),
+        ("subject", "gitbub:acme/app#45", "did you mean github:?"),
+        ("subject", "mailto:ideas@example.com", "has no known form"),
+        ("subject", "urn:idea:45", "has no known form"),
+        ("data.links[0]", "pipeline:7", "has no known form"),
+        ("data.links[0]", "https://wiki.example.com/ideas/45", "is an address of no known form"),
     ],
 )
 async def test_an_event_whose_syntax_does_not_settle_a_reference_is_refused(

@@ -1,5 +1,6 @@
 """A text from a person is read as the references that it may mean."""
 
+import re
 import string
 
 import pytest
@@ -14,6 +15,7 @@ from service.providers import REFERENCES
 from service.providers.jira.references import REFERENCES as JIRA
 
 SHA = "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"
+EVENT_FORM = re.compile(REFERENCES.event_pattern)
 
 
 def first(text: str) -> list[str]:
@@ -155,7 +157,7 @@ def test_the_syntax_settles_a_text_only_if_it_has_one_meaning(text: str) -> None
         with pytest.raises(AmbiguousReference) as ambiguous:
             REFERENCES.settle(text)
         assert [candidate.reference for candidate in ambiguous.value.candidates] == list(reading.first)
-    elif not reading.first or (abbreviated_hash(reading.first[0]) and not reading.is_reference):
+    elif not reading.first or not EVENT_FORM.fullmatch(reading.first[0]):
         with pytest.raises(BadReference):
             REFERENCES.settle(text)
     else:
@@ -169,7 +171,14 @@ def test_a_canonical_reference_means_itself(text: str) -> None:
     canonical = REFERENCES.parse(text)
     reading = REFERENCES.read(canonical)
     assert (reading.first, reading.others, reading.is_reference) == ((canonical,), (), True)
-    assert REFERENCES.settle(canonical) == canonical
+
+
+@given(st.from_regex(f"^({REFERENCES.event_pattern})$").map(lambda text: text.rstrip("\n")))
+@example("run:acme/app/7")
+@example(f"commit:{SHA}")
+@example(f"commit:{'a' * 64}")
+def test_each_reference_in_the_pattern_of_events_settles_itself(text: str) -> None:
+    assert REFERENCES.settle(text) == REFERENCES.parse(text)
 
 
 @given(st.from_regex(f"^({REFERENCES.short_pattern})$").map(lambda text: text.rstrip("\n")))
@@ -182,7 +191,17 @@ def test_an_abbreviated_hash_does_not_settle_a_subject() -> None:
         REFERENCES.settle(SHA[:7])
     with pytest.raises(BadReference, match="abbreviated"):
         REFERENCES.settle(f"https://github.com/acme/app/commit/{SHA[:7]}")
-    assert REFERENCES.settle(f"commit:{SHA[:7]}") == f"commit:{SHA[:7]}"
+    with pytest.raises(BadReference, match="abbreviated"):
+        REFERENCES.settle(f"commit:{SHA[:7]}")
+
+
+@pytest.mark.parametrize(
+    "text", ["mlflow:12", "urn:idea:45", "https://ci.example.com/7", "http:7", "commit:main", "word:a"]
+)
+def test_a_text_without_a_known_form_settles_no_subject_but_a_lookup_reads_it(text: str) -> None:
+    assert first(text) == [text]
+    with pytest.raises(BadReference, match=r"expected .*(github:acme/app#45|40 or 64 hexadecimal digits)"):
+        REFERENCES.settle(text)
 
 
 def test_a_key_that_two_providers_share_is_ambiguous() -> None:
