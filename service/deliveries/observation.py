@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from service.lifecycle.aliases import Alias
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Channel
+from service.lifecycle.pushes import Push
 from service.lifecycle.references import Ref
 
 Kind = Literal[
@@ -174,6 +175,13 @@ class Renamed:
 
 
 @dataclass(frozen=True, slots=True)
+class Pushed:
+    """The default branch of a project moved."""
+
+    push: Push
+
+
+@dataclass(frozen=True, slots=True)
 class Identified:
     """A project or an item has this id on this site. An id stays when its project or item gets another name.
 
@@ -209,7 +217,7 @@ class Outsider:
     certain: bool = False
 
 
-Observation: TypeAlias = Observed | Commented | Stated | Linked | Mentioned | Renamed | Identified | Outsider
+Observation: TypeAlias = Observed | Commented | Stated | Linked | Mentioned | Renamed | Identified | Outsider | Pushed
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,12 @@ async def _record_verdicts(connection: Connection, batch: Sequence[Interpreted],
 def _interpreted_delivery(delivery: Delivery, interpretation: Interpretation) -> InterpretedDelivery:
     rules_by_event = {statement.event: statement.rule for statement in interpretation.statements}
     return InterpretedDelivery(
-        delivery.id, delivery.received_at, rules_by_event, interpretation.links, interpretation.aliases
+        delivery.id,
+        delivery.received_at,
+        rules_by_event,
+        interpretation.links,
+        interpretation.aliases,
+        pushes=interpretation.pushes,
     )
 
 
@@ -177,6 +182,7 @@ def _check_times(interpretation: Interpretation) -> None:
     stated += [link.stated_at for link in interpretation.links]
     stated += [alias.renamed_at for alias in interpretation.aliases]
     stated += [identified.at for identified in interpretation.identities]
+    stated += [push.pushed_at for push in interpretation.pushes]
     for at in stated:
         if not EARLIEST <= at < LATEST:
             raise UnreadableDelivery(f"the time {at.isoformat()} is out of range")

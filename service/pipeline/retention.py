@@ -8,7 +8,7 @@ from service.lifecycle.errors import TooManyRelatives
 from service.lifecycle.references import Ref
 from service.pipeline.clock_check import check_clock
 from service.pipeline.surroundings import read_surroundings
-from service.storage import aliases, events, inbox
+from service.storage import aliases, events, inbox, pushes
 from service.storage.database import Connection, Database
 
 # Each query for old subjects reads all events. It returns many subjects, so that few queries are necessary.
@@ -99,4 +99,6 @@ async def _delete_batch(database: Database, before: datetime, subjects: Sequence
 async def _select_unattached(connection: Connection, subjects: Collection[Ref]) -> list[Ref]:
     surroundings = await read_surroundings(connection, subjects)
     attached = surroundings.graph.relatives(surroundings.marked | surroundings.excluded.keys())
-    return [subject for subject in subjects if surroundings.canonical(subject) not in attached]
+    # The deployment of a commit may ship the commits on which it stands.
+    deployed = await pushes.select_deployed(connection, subjects)
+    return [one for one in subjects if surroundings.canonical(one) not in attached and one not in deployed]

@@ -8,17 +8,18 @@ from itertools import chain
 
 from service.lifecycle.aliases import Aliases
 from service.lifecycle.errors import TooManyRelatives
-from service.lifecycle.events import LifecycleEvent
+from service.lifecycle.events import LifecycleEvent, Shipped
 from service.lifecycle.evidence import Graph
 from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
 from service.lifecycle.grounds import Grounds, find_grounds
-from service.lifecycle.references import Ref
+from service.lifecycle.pushes import Shipments
+from service.lifecycle.references import Ref, split_project
 from service.lifecycle.roots import Components
 from service.lifecycle.thinning import thin
 from service.lifecycle.trust import find_objection, is_outsiders, projects_of
 from service.pipeline.off_loop import compute
-from service.storage import aliases, events, links
+from service.storage import aliases, events, links, pushes
 from service.storage.database import Connection
 from service.storage.events import EventRow
 
@@ -42,6 +43,7 @@ class Surroundings:
         excluded: the subjects, ancestors and descendants that metrics exclude and that are evidence for no experiment.
         outsiders: the changes of outsiders that are not merged.
         events: the events of the subjects, and of every subject in `graph`, without events that thinning leaves out.
+        shipments: for each commit, the deployments of later commits of the default branch that ship it.
         crowded: the stored names of subjects with many events that are not in `events`, because they are spare.
         canonical_names: the newest name of each stored name.
     """
@@ -56,6 +58,7 @@ class Surroundings:
     events: Mapping[Ref, list[LifecycleEvent]]
     canonical_names: Mapping[Ref, Ref]
     aliases: Aliases
+    shipments: Mapping[Ref, Sequence[Shipped]]
     crowded: Sequence[Ref]
 
     def canonical(self, subject: Ref) -> Ref:
@@ -77,7 +80,7 @@ class Surroundings:
         evidence, vouched, projects = self.graph.descendants(root), self._vouched(root), self._places(root)
         counting: dict[Ref, list[LifecycleEvent]] = {}
         for subject in evidence:
-            stated = self.events.get(subject, [])
+            stated = [*self.events.get(subject, []), *self.shipments.get(subject, ())]
             own, is_vouched = self._projects(subject), subject in vouched
             if not (is_vouched and own & projects):
                 stated = [
@@ -91,13 +94,16 @@ class Surroundings:
     def objections(self, root: Ref) -> Callable[[LifecycleEvent], str]:
         """A function that returns why an event on evidence does not count for a root, or an empty text if it counts."""
         vouched, projects = self._vouched(root), self._places(root)
+        shipping = {one.subject for subject in vouched for one in self.shipments.get(subject, ())}
 
         def find(event: LifecycleEvent) -> str:
             subject = self.canonical_names.get(event.subject, event.subject)
             if subject == root:
                 return ""
             own = self._projects(subject)
-            return find_objection(event, own=own, experiments=projects, vouched=subject in vouched)
+            return find_objection(
+                event, own=own, experiments=projects, vouched=subject in vouched or subject in shipping
+            )
 
         return find
 
@@ -123,7 +129,7 @@ class Surroundings:
         A fold also searches the events once for each attempt, a hundred times as fast as it reads them.
         """
         evidence = self.graph.descendants(root)
-        stated = sum(len(self.events.get(subject, ())) for subject in {root, *evidence})
+        stated = sum(len(self.events.get(one, ())) + len(self.shipments.get(one, ())) for one in {root, *evidence})
         return len(evidence) + stated + stated * len(evidence & self.marked) // 100
 
     def _part_of(self, attempt: Ref, root: Ref) -> Callable[[Ref], bool]:
@@ -167,7 +173,9 @@ async def read_surroundings(
     if len(rows) > MOST_EVENTS:
         busy = [name for name, number in Counter(row[0] for row in rows).items() if number > _BUSY]
         raise TooManyRelatives(f"the linked subjects have more than {MOST_EVENTS:,} events", busy)
-    return await compute(partial(_surroundings, names, subjects, pairs, rows), len(pairs) + len(rows))
+    commits = {evidence for evidence, _ in pairs if evidence.startswith("commit:")}
+    shipments = await pushes.read_shipments(connection, commits, names)
+    return await compute(partial(_surroundings, names, subjects, pairs, rows, shipments), len(pairs) + len(rows))
 
 
 async def read_experiments_of(
@@ -191,7 +199,11 @@ async def read_experiments_of(
 
 
 def _surroundings(
-    names: Aliases, subjects: Collection[Ref], pairs: Collection[tuple[Ref, Ref]], rows: Iterable[EventRow]
+    names: Aliases,
+    subjects: Collection[Ref],
+    pairs: Collection[tuple[Ref, Ref]],
+    rows: Iterable[EventRow],
+    shipments: Shipments,
 ) -> Surroundings:
     stored = events.decode_rows(rows)
     canonical_names = {subject: names.canonical(subject) for subject in {*stored, *chain.from_iterable(pairs)}}
@@ -221,8 +233,23 @@ def _surroundings(
         events=events_by_subject,
         canonical_names=canonical_names,
         aliases=names,
+        shipments=_shipments(shipments, graph, names),
         crowded=crowded,
     )
+
+
+def _is_change(subject: Ref) -> bool:
+    return split_project(subject)[1].startswith("!")
+
+
+def _shipments(shipments: Shipments, graph: Graph, names: Aliases) -> dict[Ref, Sequence[Shipped]]:
+    """The deployments that ship each commit. If a commit belongs to changes, only pushes to their projects count."""
+    found: dict[Ref, Sequence[Shipped]] = {}
+    for subject, targets in graph.upwards.items() if shipments else ():
+        projects = (projects_of(names.names(target)) for target in targets if _is_change(target))
+        if shipped := shipments.of(subject, frozenset[str]().union(*projects)):
+            found[subject] = shipped
+    return found
 
 
 async def _read_links(connection: Connection, names: Aliases, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:

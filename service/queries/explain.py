@@ -122,9 +122,12 @@ async def explain(
         surroundings = await read_experiments_of(connection, [canonical], names)
         subjects = {canonical} | surroundings.graph.descendants(canonical)
         found = [event for subject in subjects for event in surroundings.events.get(subject, ())]
+        shipping = {event for subject in subjects for event in surroundings.shipments.get(subject, ())}
+        deployed = {event.subject for event in shipping} - subjects
         if not found and canonical not in surroundings.graph.upwards:
             raise UnknownSubject(await explain_absence(connection, subject, surroundings))
-        page = await _read_page(connection, surroundings, subjects, after)
+        found += [event for event in shipping if event.subject in deployed]
+        page = await _read_page(connection, surroundings, subjects | deployed, after)
         identified = await compute(partial(_identify, found, page), len(found))
         origins = await events.origins_of(connection, identified)
         is_root = canonical in surroundings.roots
@@ -152,6 +155,8 @@ async def explain(
                 origins.get((event.subject, identifier), ()),
             )
             for event, identifier in page
+            # Of a later commit, show only the deployment.
+            if event.subject not in deployed or event in shipping
             # Omit the declarations about a fork's branch: they contain the owner's name, and no metric uses them.
             if (shown := _without_owner(event.subject, subjects)) == event.subject or not isinstance(event, Declaration)
         ],

@@ -14,6 +14,7 @@ from service.deliveries.observation import (
     Observation,
     Observed,
     Outsider,
+    Pushed,
     Renamed,
     Stated,
 )
@@ -33,6 +34,7 @@ from service.lifecycle.events import (
     Withdrawn,
 )
 from service.lifecycle.evidence import LinkSet
+from service.lifecycle.pushes import Push
 from service.lifecycle.references import split_project
 from service.lifecycle.trust import projects_of
 from service.rules.actions import decision_of, make_event, refuse_label
@@ -69,6 +71,7 @@ class _Findings:
     links: list[LinkSet] = field(default_factory=list)
     aliases: list[Alias] = field(default_factory=list)
     identities: list[Identified] = field(default_factory=list)
+    pushes: list[Push] = field(default_factory=list)
     matched: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -78,13 +81,19 @@ class _Findings:
         self.statements.update({event: Statement(event, rule) for event in events})
         self.matched.append(rule)
 
-    def add_name(self, observation: Renamed | Identified) -> None:
-        """Add a rename, or the id of a name. An id alone does not make its delivery count."""
-        if isinstance(observation, Identified):
-            self.identities.append(observation)
-        else:
-            self.aliases.append(observation.alias)
-            self.matched.append("renamed")
+    def record(self, observation: Renamed | Identified | Pushed) -> None:
+        """Add what no rule decides about. Of these observations, only a rename makes its delivery count."""
+        match observation:
+            case Renamed(alias=alias):
+                self.aliases.append(alias)
+                self.matched.append("renamed")
+            case Identified():
+                self.identities.append(observation)
+            case Pushed(push=push):
+                self.pushes.append(push)
+                self.missed.append("a push to the default branch marks no experiment")
+            case _ as never:
+                assert_never(never)
 
     def refuse(self, refusal: Refused) -> None:
         """Add the reason why a command or label has no effect. The removal of a refused label needs no reason."""
@@ -128,8 +137,8 @@ def apply_rules(
                 _add_link(observation, findings, outsiders.get(subject))
             case Mentioned(subject=subject):
                 _link_mentioned_tickets(rules, observation, findings, outsiders.get(subject))
-            case Renamed() | Identified():
-                findings.add_name(observation)
+            case Renamed() | Identified() | Pushed():
+                findings.record(observation)
             case _ as never:
                 assert_never(never)
     return _conclude(findings)
@@ -156,6 +165,7 @@ def _conclude(findings: _Findings) -> Interpretation:
         tuple(findings.links),
         tuple(findings.aliases),
         tuple(findings.identities),
+        tuple(findings.pushes),
     )
 
 

@@ -12,6 +12,7 @@ from service.lifecycle.aliases import Alias
 from service.lifecycle.events import LifecycleEvent, Result
 from service.lifecycle.evidence import LinkSet
 from service.lifecycle.fields import FieldName
+from service.lifecycle.pushes import Push
 from service.lifecycle.taxonomy import Outcome
 from service.rules.label_names import LabelNames
 from service.rules.patterns import Pattern, Template, fold, unify
@@ -179,6 +180,7 @@ class Interpretation:
     links: tuple[LinkSet, ...] = ()
     aliases: tuple[Alias, ...] = ()
     identities: tuple[Identified, ...] = ()
+    pushes: tuple[Push, ...] = ()
 
     @property
     def events(self) -> tuple[LifecycleEvent, ...]:

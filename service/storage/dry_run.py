@@ -14,12 +14,24 @@ from service.storage.tables import (
     experiments,
     link_statements,
     links,
+    pushes,
     spare_events,
     touch_marks,
     touched,
 )
 
-_COPIED = (events, spare_events, event_deliveries, links, link_statements, aliases, touched, experiments, exclusions)
+_COPIED = (
+    events,
+    spare_events,
+    event_deliveries,
+    links,
+    link_statements,
+    aliases,
+    pushes,
+    touched,
+    experiments,
+    exclusions,
+)
 # A copy is filled under this name, and then gets its table's name. Until then, the table's name refers to the live
 # table, whichever schema the live table is in.
 _COPY = "dry_run_{}"

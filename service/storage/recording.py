@@ -14,9 +14,11 @@ Contended rows come late in the list, so that they stay locked only briefly.
 4. Rows of `events` and `spare_events`, by subject and id.
 5. Rows of `links`, by `evidence`, `channel` and `stated_by`.
 6. Rows of `aliases`, under the exclusive lock.
-7. Rows of `touched`, by subject.
+7. An advisory lock, to record pushes to default branches and deployments of commits; then rows of `pushes`. One
+   transaction at a time locks these rows.
+8. Rows of `touched`, by subject.
 
-A transaction that revises deliveries or deletes subjects locks the rows of items 3 to 7 in another order. This is safe:
+A transaction that revises deliveries or deletes subjects locks the rows of items 3 to 8 in another order. This is safe:
 it holds the exclusive lock, so no other transaction can lock these rows, except a projection, which never waits for
 them.
 
@@ -43,14 +45,15 @@ from service.lifecycle.aliases import Alias
 from service.lifecycle.codec import event_id
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import LinkSet
+from service.lifecycle.pushes import Push
 from service.lifecycle.references import Ref
-from service.storage import aliases, dirty_subjects, events, links, spare_events
+from service.storage import aliases, dirty_subjects, events, links, pushes, spare_events
 from service.storage.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
 class InterpretedDelivery:
-    """The events, links and renames that one delivery states.
+    """The events, links, renames and pushes that one delivery states.
 
     Attributes:
         events: each event with the name of the rule that made it.
@@ -61,10 +64,13 @@ class InterpretedDelivery:
     events: Mapping[LifecycleEvent, str] = field(default_factory=dict)
     links: Sequence[LinkSet] = ()
     aliases: Sequence[Alias] = ()
+    pushes: Sequence[Push] = ()
 
 
 async def record_deliveries(connection: Connection, interpreted: Sequence[InterpretedDelivery]) -> list[str]:
-    """Record the events, links and renames that deliveries state, and mark each subject that they name as dirty.
+    """Record the events, links, renames and pushes that deliveries state, and mark their subjects dirty.
+
+    A deployment also marks the commits that it ships.
 
     If an event is already stored, only the delivery is added to it, as a row of `event_deliveries`.
 
@@ -91,7 +97,9 @@ async def record_deliveries(connection: Connection, interpreted: Sequence[Interp
     renamed = await aliases.record_renames(
         connection, ((delivery.delivery, alias) for delivery in interpreted for alias in delivery.aliases)
     )
-    subjects = {event.subject for event in received} | replaced | renamed
+    pushed = [(delivery.delivery, push) for delivery in interpreted for push in delivery.pushes]
+    shipped = await pushes.record(connection, pushed, pushes.deployments_in(received))
+    subjects = {event.subject for event in received} | replaced | renamed | shipped
     for link in (link for delivery in interpreted for link in delivery.links):
         subjects |= {link.evidence, *link.targets}
     await dirty_subjects.mark_dirty(connection, subjects)
@@ -99,7 +107,7 @@ async def record_deliveries(connection: Connection, interpreted: Sequence[Interp
 
 
 async def revise_deliveries(connection: Connection, interpreted: Sequence[InterpretedDelivery]) -> list[str]:
-    """Replace the recorded events, links and renames of deliveries with those in `interpreted`.
+    """Replace the recorded events, links, renames and pushes of deliveries with those in `interpreted`.
 
     An event, a link or a rename stays while another delivery states it. The exclusive lock keeps other transactions
     from recording deliveries meanwhile. Without this lock, another transaction could rely on a stored event that this
@@ -110,6 +118,7 @@ async def revise_deliveries(connection: Connection, interpreted: Sequence[Interp
     """
     revised = [delivery.delivery for delivery in interpreted]
     await aliases.lock_exclusive(connection)
+    shipped = await pushes.withdraw(connection, revised)
     orphaned = await events.withdraw_provenance(connection, revised)
     withdrawn = await links.withdraw_statements(connection, revised)
     renamed = await aliases.affected_subjects(connection, await aliases.withdraw_renames(connection, revised))
@@ -117,5 +126,5 @@ async def revise_deliveries(connection: Connection, interpreted: Sequence[Interp
     await spare_events.delete_unasserted(connection, orphaned)
     await links.restore(connection, withdrawn)
     linked = {Ref(subject) for row in withdrawn for subject in (row.evidence, *row.targets)}
-    await dirty_subjects.mark_dirty(connection, orphaned | linked | renamed)
+    await dirty_subjects.mark_dirty(connection, orphaned | linked | renamed | shipped)
     return recorded

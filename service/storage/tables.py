@@ -143,6 +143,25 @@ aliases = Table(
 )
 """Subjects and projects that were renamed, transferred or moved."""
 
+pushes = Table(
+    "pushes",
+    metadata,
+    Column("id", Uuid, nullable=False, comment="a digest of the push"),
+    Column("delivery_id", Uuid, nullable=False),
+    Column("project", Text, nullable=False),
+    Column("before", Text, comment="null if the commits do not stand on the previous commit of the branch"),
+    Column("commits", ARRAY(Text), nullable=False, comment="the new commits, the oldest first"),
+    Column("linear", Boolean, nullable=False, comment="whether each commit stands on the one in front of it"),
+    Column("pushed_at", _timestamp, nullable=False),
+    Column("deployed", Boolean, nullable=False, server_default="false", comment="whether a deployment names a commit"),
+    PrimaryKeyConstraint("id", "delivery_id"),
+    Index("pushes_delivery_id", "delivery_id"),
+    Index("pushes_before", "before", postgresql_where=text("before IS NOT NULL")),
+    Index("pushes_commits", "commits", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+    Index("pushes_deployed", "project", postgresql_where=text("deployed")),
+)
+"""Pushes that moved a default branch: they tell which commits a deployed commit contains."""
+
 touch_marks = Sequence("touch_marks", metadata=metadata, data_type=BigInteger)
 
 touched = Table(

@@ -18,6 +18,7 @@ from service.deliveries.observation import (
     Observation,
     Observed,
     Outsider,
+    Pushed,
     Renamed,
     Stated,
 )
@@ -100,6 +101,8 @@ def times(one: Observation) -> list[datetime]:
             return [at]
         case Renamed(alias=alias):
             return [alias.renamed_at]
+        case Pushed(push=push):
+            return [push.pushed_at]
         case Stated(events=events):
             return [event.occurred_at for event in events]
         case Outsider(since=since, until=until):

@@ -14,8 +14,9 @@ from service.deliveries.observation import (
     Trait,
     finished_run,
 )
+from service.deliveries.pushed import ListedCommit, describe_push
 from service.lifecycle.evidence import MOST_TARGETS
-from service.lifecycle.references import Ref, branch, commit
+from service.lifecycle.references import Ref, branch, commit, project
 from service.providers.github.identities import identified
 from service.providers.github.payloads import (
     DeploymentStatusEvent,
@@ -26,6 +27,8 @@ from service.providers.github.payloads import (
 )
 
 _BRANCH = "refs/heads/"
+# The most commits that GitHub lists in a push.
+_MOST_LISTED = 2048
 _PRODUCTION = "production"
 
 
@@ -84,13 +87,30 @@ def read_push(payload: bytes) -> Sequence[Observation] | Nothing:
     if at is None:
         return Nothing("the push names no time")
     # The default branch is evidence for no experiment: all work is merged into it sooner or later.
-    own = _branch(event, name, at) if name != event.repository.default_branch else []
+    own = _branch(event, name, at) if name != event.repository.default_branch else _step(event, at)
     pushed = (event.commits or [])[-MOST_TARGETS:]
     messages = [observation for commit in pushed for observation in _message(commit, at)]
     known = identified(event.repository, at)
     if not own and not messages:
         return Nothing("a push to the default branch without a commit", tuple(known))
     return [*own, *messages, *known]
+
+
+def _step(event: PushEvent, at: datetime) -> list[Observation]:
+    """The step of the default branch. After a forced push, the new commits do not stand on the previous ones."""
+    listed = event.commits or []
+    total = event.total_commits if isinstance(event.total_commits, int) else len(listed)
+    before = event.before if isinstance(event.before, str) and event.forced is not True else ""
+    return [
+        *describe_push(
+            project("github", event.repository.full_name),
+            before=before,
+            after=event.after,
+            listed=[ListedCommit(one.id, one.message or "", one.distinct is False) for one in listed],
+            complete=total <= len(listed) < _MOST_LISTED,
+            at=at,
+        )
+    ]
 
 
 def _branch(event: PushEvent, name: str, at: datetime) -> list[Observation]:

@@ -228,13 +228,19 @@ class PushedCommit(msgspec.Struct):
     id: str
     message: str | None = None
     timestamp: datetime | None = None
+    distinct: object = None
+    """False if the commit was pushed to another branch before."""
 
 
 class PushEvent(msgspec.Struct):
     ref: str
     after: str
     repository: PushedRepository
+    before: object = None
     created: bool = False
     deleted: bool = False
+    forced: object = None
+    total_commits: object = None
+    """The number of new commits. Gitea lists only some of them; GitHub does not tell this number."""
     commits: list[PushedCommit] | None = None
     head_commit: PushedCommit | None = None

@@ -6,8 +6,9 @@ from datetime import datetime
 from service.deliveries.decoding import decode, is_commit, read_time, shorten, traits
 from service.deliveries.identities import read_id
 from service.deliveries.observation import Linked, Mentioned, Nothing, Observation, Observed, Outsider, finished_run
+from service.deliveries.pushed import ListedCommit, describe_push
 from service.lifecycle.evidence import MOST_TARGETS
-from service.lifecycle.references import Ref, branch, change, commit
+from service.lifecycle.references import Ref, branch, change, commit, project
 from service.providers.gitlab.payloads import Commit, DeploymentEvent, PipelineChange, PipelineEvent, Project, PushEvent
 from service.providers.gitlab.projects import identified, path, project_of_page, root
 
@@ -104,13 +105,32 @@ def read_push(payload: bytes, received_at: datetime) -> Sequence[Observation] | 
     # A push has no time of its own, so use the time of its last commit.
     at = read_time(commits[-1].timestamp, "$.commits[-1].timestamp")
     # The default branch is evidence for no experiment: all work is merged into it sooner or later.
-    own = _branch(event, name, at) if name != default else []
+    own = _branch(event, name, at) if name != default else _step(event, at)
     messages = [observation for commit in commits[-MOST_TARGETS:] for observation in _message(commit, at)]
     # The commits of a new branch may be older than the project's name.
     known = identified(event.project, at) if event.before and set(event.before) != {"0"} else []
     if not own and not messages:
         return Nothing("a push to the default branch without a commit", tuple(known))
     return [*own, *messages, *known]
+
+
+def _step(event: PushEvent, at: datetime) -> list[Observation]:
+    """The step of the default branch. GitLab does not tell a forced push, and by default protects this branch from it.
+
+    A push that sets the branch back to an earlier commit lists no commits, so it is no step.
+    """
+    listed = event.commits or []
+    total = event.total_commits_count if isinstance(event.total_commits_count, int) else len(listed)
+    return [
+        *describe_push(
+            project("gitlab", path(event.project, event.repository)),
+            before=event.before or "",
+            after=event.after or "",
+            listed=[ListedCommit(one.id or "", one.message or "") for one in listed],
+            complete=total <= len(listed),
+            at=at,
+        )
+    ]
 
 
 def _removed(event: PushEvent, name: str, received_at: datetime) -> list[Observation]:

@@ -176,6 +176,8 @@ class PushEvent(msgspec.Struct):
     project: Project | None = None
     repository: Project | None = None
     commits: list[Commit] | None = None
+    total_commits_count: object = None
+    """The number of new commits. GitLab lists at most 20 of them."""
 
 
 class RenameEvent(msgspec.Struct):

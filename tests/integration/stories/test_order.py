@@ -1,7 +1,7 @@
 """Any permutation, duplication and splitting of the same observations gives the same experiments."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,12 +10,13 @@ from uuid import NAMESPACE_OID, uuid5
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.deliveries.observation import Commented, Linked, Mentioned, Observation, Observed, Renamed, Trait
+from service.deliveries.observation import Commented, Linked, Mentioned, Observation, Observed, Pushed, Renamed, Trait
 from service.lifecycle.aliases import Alias, Aliases
-from service.lifecycle.events import LifecycleEvent
+from service.lifecycle.events import LifecycleEvent, Shipped
 from service.lifecycle.evidence import Graph, LinkSet
 from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
+from service.lifecycle.pushes import Push, Shipments
 from service.lifecycle.references import Ref
 from service.lifecycle.trust import find_objection, projects_of
 from service.pipeline.project import project_dirty
@@ -123,11 +124,32 @@ comments = st.builds(
     moments,
     st.sampled_from(COMMANDS),
 )
+deployments = st.builds(
+    lambda commit, when: Told(
+        "github", (Observed("deployed", commit, when, {"conclusion": ("success",), "environment": ("production",)}),)
+    ),
+    st.sampled_from(COMMITS),
+    moments,
+)
+
+
+@st.composite
+def pushes(draw: st.DrawFn) -> Told:
+    """A push to the default branch. The drawn pushes may contradict each other, as no real pushes do."""
+    before = draw(st.none() | st.sampled_from(COMMITS))
+    commits = draw(st.permutations([one for one in COMMITS if one != before]))
+    pushed = tuple(commits[: draw(st.integers(1, 2))])
+    project = Ref(draw(st.sampled_from(["github:acme/app", "github:acme/web"])))
+    return Told("github", (Pushed(Push(project, before, pushed, draw(st.booleans()), draw(moments))),))
+
+
 renames = st.builds(
     lambda names, when: Told("github", (Renamed(Alias(names[0], names[1], when)),)), st.sampled_from(RENAMES), moments
 )
 stories = st.lists(
-    st.one_of(about_an_item(), about_an_item(), about_a_change(), runs, comments, renames), min_size=3, max_size=14
+    st.one_of(about_an_item(), about_an_item(), about_a_change(), runs, comments, renames, pushes(), deployments),
+    min_size=3,
+    max_size=14,
 )
 
 
@@ -151,8 +173,12 @@ def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str,
     )
     marked = frozenset(subject for subject, own in heard.items() if is_marked(own))
 
+    shipping = _find_shipping(interpreted, heard, graph, aliases)
+
     def evidence_for(root: Ref) -> list[LifecycleEvent]:
-        evidence = [(projects(one), event) for one in graph.descendants(root) for event in heard.get(one, ())]
+        evidence = [
+            (projects(one), event) for one in graph.descendants(root) for event in (*heard.get(one, ()), *shipping(one))
+        ]
         own = projects(root)
         return [
             event
@@ -182,6 +208,25 @@ def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str,
     return experiments, {subject: why for subject in alone if (why := find_exclusion(heard[subject]))}
 
 
+def _find_shipping(
+    interpreted: Sequence[Interpretation],
+    heard: Mapping[Ref, Iterable[LifecycleEvent]],
+    graph: Graph,
+    aliases: Aliases,
+) -> Callable[[Ref], list[Shipped]]:
+    """A function that returns the deployments of later commits that ship a subject."""
+    deployed = [event for events in heard.values() for event in events if isinstance(event, Shipped)]
+    latest_first = sorted(deployed, key=lambda event: event.occurred_at, reverse=True)
+    pushed = [push for one in interpreted for push in one.pushes]
+    shipments = Shipments(pushed, {event.subject: event for event in latest_first})
+
+    def find(subject: Ref) -> list[Shipped]:
+        changes = [projects_of(aliases.names(one)) for one in graph.upwards.get(subject, ()) if "!" in one]
+        return shipments.of(subject, frozenset[str]().union(*changes)) if subject.startswith("commit:") else []
+
+    return find
+
+
 @given(stories, st.data())
 def test_the_order_of_observations_makes_no_difference(story: list[Told], data: st.DataObject) -> None:
     again = data.draw(st.permutations([*story, *data.draw(st.lists(st.sampled_from(story), max_size=5))]))
@@ -207,12 +252,12 @@ def _said(told: Told) -> InterpretedDelivery:
     interpreted = told.interpreted()
     brought: dict[LifecycleEvent, str] = {statement.event: statement.rule for statement in interpreted.statements}
     by = uuid5(NAMESPACE_OID, repr(told))
-    return InterpretedDelivery(by, at(2), brought, interpreted.links, interpreted.aliases)
+    return InterpretedDelivery(by, at(2), brought, interpreted.links, interpreted.aliases, pushes=interpreted.pushes)
 
 
 async def _forget(database: Database) -> None:
     async with database.transaction() as connection:
-        tables = "events, event_deliveries, spare_events, links, aliases, touched, experiments, exclusions"
+        tables = "events, event_deliveries, spare_events, links, aliases, pushes, touched, experiments, exclusions"
         await connection.exec_driver_sql(f"TRUNCATE {tables}")
 
 

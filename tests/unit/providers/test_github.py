@@ -21,11 +21,13 @@ from service.deliveries.observation import (
     Observation,
     Observed,
     Outsider,
+    Pushed,
     Renamed,
 )
 from service.deliveries.signatures import SignatureRefused
 from service.demo.post import zulu
 from service.lifecycle.aliases import Alias
+from service.lifecycle.pushes import Push
 from service.lifecycle.references import Ref
 from service.providers import PROVIDERS
 from tests.support.builders import SECRET, GitHubRequest, Issue, PullRequest, at, github
@@ -750,10 +752,53 @@ def test_a_pushed_commit_without_a_hash_is_ignored() -> None:
     assert observe(push(commits=commits)) == [PUSHED_SEEN, *PUSHED_TO]
 
 
-def test_a_push_to_the_default_branch_is_observed_only_as_the_messages_of_its_commits() -> None:
+def test_a_push_to_the_default_branch_is_observed_as_its_step_and_the_messages_of_its_commits() -> None:
     assert observe(push("main", commits=[pushed_commit("a" * 40, "ML-12: cache answers")])) == [
-        Mentioned(HEAD, "message", "ML-12: cache answers", at(3))
+        Pushed(Push(Ref("github:acme/app"), Ref("commit:" + "e" * 40), (HEAD,), linear=True, pushed_at=at(3))),
+        Mentioned(HEAD, "message", "ML-12: cache answers", at(3)),
     ]
+
+
+def step(**more: Any) -> Push:
+    """The step of the default branch in a push of two commits."""
+    commits = [pushed_commit("b" * 40, "Warm it"), pushed_commit("a" * 40, "Cool it")]
+    [pushed] = [one for one in observed(push("main", **{"commits": commits, **more})) if isinstance(one, Pushed)]
+    return pushed.push
+
+
+BASE, FIRST = Ref("commit:" + "e" * 40), Ref("commit:" + "b" * 40)
+
+
+def test_the_commits_of_a_push_without_a_merge_stand_on_each_other() -> None:
+    assert step() == Push(Ref("github:acme/app"), BASE, (FIRST, HEAD), linear=True, pushed_at=at(3))
+
+
+@pytest.mark.parametrize(
+    "commits",
+    [
+        [pushed_commit("b" * 40, "Warm it"), pushed_commit("a" * 40, "Merge pull request #7 from acme/warm")],
+        [{**pushed_commit("b" * 40, "Warm it"), "distinct": False}, pushed_commit("a" * 40, "Warm it (#7)")],
+        [pushed_commit("b" * 40, "Warm it")],
+    ],
+)
+def test_a_push_with_a_merge_tells_only_what_its_last_commit_contains(commits: list[Any]) -> None:
+    assert step(commits=commits) == Push(Ref("github:acme/app"), BASE, (FIRST, HEAD), linear=False, pushed_at=at(3))
+
+
+def test_gitea_lists_the_newest_commit_first() -> None:
+    commits = [pushed_commit("a" * 40, "Cool it"), pushed_commit("b" * 40, "Warm it")]
+    assert step(commits=commits) == step()
+
+
+def test_a_push_with_more_commits_than_are_listed_is_not_known_to_be_linear() -> None:
+    assert step(total_commits=2).linear
+    assert not step(total_commits=7).linear
+    assert not step(commits=[pushed_commit(f"{one:040x}", "Warm it") for one in range(1, 2049)]).linear
+
+
+@pytest.mark.parametrize("more", [{"forced": True}, {"before": ZEROS}, {"before": None}, {"before": 7}])
+def test_a_push_that_does_not_stand_on_the_previous_commit_has_no_base(more: dict[str, Any]) -> None:
+    assert step(**more).before is None
 
 
 @pytest.mark.parametrize("more", [{}, {"created": True}, {"deleted": True, "after": ZEROS}, {"commits": None}])

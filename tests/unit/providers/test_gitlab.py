@@ -20,11 +20,13 @@ from service.deliveries.observation import (
     Observation,
     Observed,
     Outsider,
+    Pushed,
     Renamed,
 )
 from service.deliveries.signatures import SignatureRefused
 from service.lifecycle.aliases import Alias
 from service.lifecycle.evidence import MOST_TARGETS
+from service.lifecycle.pushes import Push
 from service.lifecycle.references import Ref
 from service.providers.gitlab import GitLab
 from tests.support.builders import at
@@ -993,10 +995,20 @@ def test_a_push_to_an_existing_branch_is_not_the_creation_of_the_branch() -> Non
     assert kinds(push(pushed("a" * 40, "cache", at(3)))) == ["seen", "active"]
 
 
-def test_a_push_to_the_default_branch_is_observed_only_as_the_messages_of_its_commits() -> None:
+def test_a_push_to_the_default_branch_is_observed_as_its_step_and_the_messages_of_its_commits() -> None:
+    before = Ref("commit:" + "d" * 40)
     assert observe(push(pushed("a" * 40, "cache", at(3)), ref="refs/heads/main")) == [
-        Mentioned(HEAD, "message", "cache", at(3))
+        Pushed(Push(Ref("gitlab:acme/app"), before, (HEAD,), linear=True, pushed_at=at(3))),
+        Mentioned(HEAD, "message", "cache", at(3)),
     ]
+
+
+@pytest.mark.parametrize(("more", "linear"), [({"total_commits_count": 1}, True), ({"total_commits_count": 40}, False)])
+def test_a_push_with_more_commits_than_gitlab_lists_is_not_known_to_be_linear(
+    more: dict[str, Any], linear: bool
+) -> None:
+    read = observed({**push(pushed("a" * 40, "cache", at(3)), ref="refs/heads/main"), **more})
+    assert [one.push.linear for one in read if isinstance(one, Pushed)] == [linear]
 
 
 def test_a_push_to_the_default_branch_without_a_commit_is_ignored() -> None:
