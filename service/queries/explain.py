@@ -155,7 +155,7 @@ async def explain(
                 origins.get((event.subject, identifier), ()),
             )
             for event, identifier in page
-            # Of a later commit, show only the deployment.
+            # Show only the deployment of a later commit.
             if event.subject not in deployed or event in shipping
             # Omit the declarations about a fork's branch: they contain the owner's name, and no metric uses them.
             if (shown := _without_owner(event.subject, subjects)) == event.subject or not isinstance(event, Declaration)

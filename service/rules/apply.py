@@ -82,7 +82,7 @@ class _Findings:
         self.matched.append(rule)
 
     def record(self, observation: Renamed | Identified | Pushed) -> None:
-        """Add what no rule decides about. Of these observations, only a rename makes its delivery count."""
+        """Add what no rule decides about. Only a rename makes its delivery count."""
         match observation:
             case Renamed(alias=alias):
                 self.aliases.append(alias)
