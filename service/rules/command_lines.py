@@ -1,10 +1,10 @@
 """Find the lines of a comment that are commands, and the lines that are meant as commands but are written wrongly."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 
+from service.deliveries.prose import Cover, read_prose
 from service.lifecycle.nearest import distance
 from service.rules.command_words import WORDS, are_words, is_meant
 
@@ -15,11 +15,6 @@ _SPACE = r"[ \t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]"
 # Chats and editors add characters without a width, such as a byte order mark or a zero width space.
 _INVISIBLE = re.compile("[\xad\u200b-\u200f\u2060\ufeff]")
 _LINE_END = re.compile(r"\r\n|\r|\n")
-# CommonMark, "Fenced code blocks": no backtick may follow an opening fence of backticks, and a closing fence is alone
-# on its line.
-_FENCE = re.compile(r" {0,3}(`{3,}+(?!.*`)|~{3,}+)(.*)")
-# CommonMark, "HTML blocks": a comment that begins a line hides all lines up to its end.
-_HIDDEN, _SHOWN = re.compile(r" {0,3}<!--"), "-->"
 _QUOTED = re.compile(r"[ \t]*>[> \t]*")
 _COMMAND = re.compile(
     rf"/{_NAME}(?:{_SPACE}+(?P<words>.*)|(?P<wrong>s(?:[ \t:,].*)?|[:,].*|[-_=\\/.>|]*(?:{_VERBS})(?:{_SPACE}.*)?)|)",
@@ -40,9 +35,11 @@ _MOST_EDITS = 2
 _PREFIX = f"a command begins with /{_NAME} and a space"
 _PLACE = "a command stands at the beginning of its line, without formatting or other words before it"
 _UNCLOSED = "the command is in a code block without an end"
-_IN_CODE = "a command in a code block has no effect; write it outside of the block"
-_IN_QUOTE = "a command in a quotation has no effect; write it on a line of its own"
-_IN_HIDDEN = "a command in an HTML comment has no effect; write it outside of the HTML comment"
+_COVERED: Mapping[Cover, str] = {
+    "code": "a command in a code block has no effect; write it outside of the block",
+    "quotation": "a command in a quotation has no effect; write it on a line of its own",
+    "comment": "a command in an HTML comment has no effect; write it outside of the HTML comment",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +61,23 @@ def find_command_lines(text: str) -> Iterator[CommandLine]:
 
     A line that looks like a command in a quotation, a code block or an HTML comment is found with its fault.
     """
-    fence, hidden = "", False
-    inside: list[str] = []
-    for line in _LINE_END.split(text):
-        fenced = None if hidden else _FENCE.match(line)
-        if fence:
-            closes = fenced is not None and fenced[1].startswith(fence) and not fenced[2].strip()
-            inside.append(line)
-            if closes:
-                yield from chain.from_iterable(_find_inside(each, _IN_CODE) for each in inside)
-                fence = ""
-        elif hidden or _HIDDEN.match(line):
-            hidden = _SHOWN not in line
-            yield from _find_inside(line, _IN_HIDDEN)
-        elif fenced:
-            fence, inside = fenced[1], []
-        elif quoted := _QUOTED.match(line):
-            yield from _find_inside(line[quoted.end() :], _IN_QUOTE)
+    lines = _LINE_END.split(text)
+    if not any(_read(_without_mark(line)) for line in lines):
+        return
+    prose = read_prose(text)
+    for number, line in enumerate(lines[: len(prose.lines)]):
+        if number in prose.unclosed:
+            yield from [CommandLine(line, fault=_UNCLOSED)] if _COMMAND.fullmatch(_visible(line)) else []
+        elif cover := prose.hidden.get(number):
+            yield from _find_inside(_without_mark(line), _COVERED[cover])
         elif command := _read(line):
             yield command
-    if fence:
-        yield from (CommandLine(line, fault=_UNCLOSED) for line in inside if _COMMAND.fullmatch(_visible(line)))
+
+
+def _without_mark(line: str) -> str:
+    """A line without the marks of a quotation."""
+    quoted = _QUOTED.match(line)
+    return line[quoted.end() :] if quoted else line
 
 
 def _find_inside(line: str, fault: str) -> Iterator[CommandLine]:

@@ -182,9 +182,9 @@ def gitlab_deployment(sha: str, when: datetime) -> Request:
     return _sent(gitlab.deployment("acme/app", sha, "production", when))
 
 
-def gitlab_push(name: str, head: str, when: datetime) -> Request:
+def gitlab_push(name: str, head: str, when: datetime, message: str = "Warm it") -> Request:
     """A push of one commit to a branch."""
-    return _sent(gitlab.push("acme/app", name, head, "Warm it", when))
+    return _sent(gitlab.push("acme/app", name, head, message, when))
 
 
 def gitlab_branch_deleted(name: str) -> Request:

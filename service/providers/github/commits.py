@@ -1,8 +1,9 @@
 """Pushes, workflow runs and deployments: the events of commits."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
+from service.deliveries.closing_commits import closing_links
 from service.deliveries.decoding import decode, from_milliseconds, is_commit, read_time, traits, utc
 from service.deliveries.observation import (
     Linked,
@@ -17,6 +18,7 @@ from service.deliveries.observation import (
 from service.deliveries.pushed import ListedCommit, describe_push
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref, branch, commit, project
+from service.providers.github.closing import closed_by_message
 from service.providers.github.identities import identified
 from service.providers.github.payloads import (
     DeploymentStatusEvent,
@@ -90,6 +92,8 @@ def read_push(payload: bytes) -> Sequence[Observation] | Nothing:
     own = _branch(event, name, at) if name != event.repository.default_branch else _step(event, at)
     pushed = (event.commits or [])[-MOST_TARGETS:]
     messages = [observation for commit in pushed for observation in _message(commit, at)]
+    if name == event.repository.default_branch:
+        messages += _closing(event, pushed, at)
     known = identified(event.repository, at)
     if not own and not messages:
         return Nothing("a push to the default branch without a commit", tuple(known))
@@ -136,6 +140,12 @@ def _head(event: PushEvent, subject: Ref, at: datetime) -> list[Observation]:
 
 def _message(pushed: PushedCommit, at: datetime) -> list[Observation]:
     return [Mentioned(commit(pushed.id), "message", pushed.message or "", at)] if is_commit(pushed.id) else []
+
+
+def _closing(event: PushEvent, pushed: Iterable[PushedCommit], at: datetime) -> Iterator[Observation]:
+    project, address = event.repository.full_name, event.repository.html_url
+    for each in pushed:
+        yield from closing_links(each.id, event.after, closed_by_message(each.message or "", project, address), at)
 
 
 def _pushed_at(event: PushEvent) -> datetime | None:

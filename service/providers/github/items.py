@@ -1,10 +1,7 @@
 """Issues, pull requests, and comments on them."""
 
-import re
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Literal
-from urllib.parse import urlsplit
 
 from service.deliveries.decoding import decode, traits, utc
 from service.deliveries.observation import (
@@ -19,8 +16,8 @@ from service.deliveries.observation import (
     Trait,
 )
 from service.lifecycle.aliases import Alias
-from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref, branch, change, commit, item
+from service.providers.github.closing import closed_by_body
 from service.providers.github.identities import identified
 from service.providers.github.parents import parent_of
 from service.providers.github.payloads import (
@@ -34,15 +31,6 @@ from service.providers.github.payloads import (
     type_name,
 )
 
-# The keywords that close an issue. Source: "Linking a pull request to an issue using a keyword" in GitHub's
-# documentation.
-_CLOSES = re.compile(
-    r"(?<![\w-])(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+"
-    r"(?:https?://(?P<host>[^/\s]{1,255})/(?P<url_project>[\w.-]+/[\w.-]+)/issues/(?P<url_number>[0-9]{1,18})"
-    r"|(?P<project>[\w.-]+/[\w.-]+)?#(?P<number>[0-9]{1,18}))\b",
-    re.IGNORECASE,
-)
-_HOST = "github.com"
 # GitHub reports the assignee of a newly opened item by an event of its own, about a second later. This assignee has not
 # started to work yet.
 _AT_ONCE = timedelta(seconds=10)
@@ -74,7 +62,7 @@ def read_pull_request(payload: bytes) -> list[Observation]:
     at = _updated_at(pull)
     return [
         *_item(event, pull, subject, "change", pull.head.ref),
-        Linked(subject, "body", subject, frozenset(_closes(pull, repository)), at),
+        Linked(subject, "body", subject, closed_by_body(pull.body or "", repository, pull.html_url), at),
         Mentioned(subject, "branch", pull.head.ref, at),
         Mentioned(subject, "title", pull.title, at),
         *_made_of(event, subject, at),
@@ -256,20 +244,6 @@ def _merged_or_closed(event: PullRequestEvent, subject: Ref) -> list[Observation
     if pull.closed_at is not None:
         return [Observed("closed", subject, utc(pull.closed_at), place)]
     return []
-
-
-def _closes(pull: Change, project: str) -> list[Ref]:
-    """The items that a pull request closes. Their number is limited, because a body may name thousands of items.
-
-    The address of an issue counts on the same host as the pull request: the host may be a GitHub Enterprise Server.
-    """
-    host = urlsplit(pull.html_url).netloc.lower() or _HOST
-    keywords = _CLOSES.finditer(pull.body or "")
-    found = (each for each in keywords if each["host"] is None or each["host"].lower() == host)
-    return [
-        item("github", each["url_project"] or each["project"] or project, int(each["url_number"] or each["number"]))
-        for each in islice(found, MOST_TARGETS)
-    ]
 
 
 def _updated_at(seen: Item) -> datetime:

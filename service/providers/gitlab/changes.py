@@ -73,7 +73,9 @@ def _texts(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) -
     links: list[Observation] = []
     if not isinstance(merge.description, msgspec.UnsetType):
         instance = root(merge.target) or root(event.project)
-        links.append(Linked(subject, "body", subject, closed_issues(merge.description or "", project, instance), at))
+        # A merge request closes issues by its title too.
+        text = f"{merge.title or ''}\n{merge.description or ''}"
+        links.append(Linked(subject, "body", subject, closed_issues(text, project, instance), at))
     texts = (("branch", merge.source_branch), ("title", merge.title))
     return [*links, *(Mentioned(subject, channel, text, at) for channel, text in texts if text is not None)]
 

@@ -1,7 +1,11 @@
-"""Find the issues that a description closes.
+"""Find the issues that a title, a description or a commit message closes.
 
 The pattern is a keyword followed by one issue or a list of issues. Source: "Default closing pattern" in GitLab's
 documentation.
+
+GitLab looks for the pattern in the raw text, and closes issues that are named in code or in an HTML comment too. So
+these issues count here, unlike on GitHub. Source: `Gitlab::ClosingIssueExtractor` and `MergeRequest#closes_issues` in
+GitLab's code.
 """
 
 import re

@@ -1,16 +1,18 @@
 """Pushes, pipelines and deployments: the events of commits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+from service.deliveries.closing_commits import closing_links
 from service.deliveries.decoding import decode, is_commit, read_time, shorten, traits
 from service.deliveries.identities import read_id
 from service.deliveries.observation import Linked, Mentioned, Nothing, Observation, Observed, Outsider, finished_run
 from service.deliveries.pushed import ListedCommit, describe_push
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref, branch, change, commit, project
+from service.providers.gitlab.closing import closed_issues
 from service.providers.gitlab.payloads import Commit, DeploymentEvent, PipelineChange, PipelineEvent, Project, PushEvent
-from service.providers.gitlab.projects import identified, path, project_of_page, root
+from service.providers.gitlab.projects import identified, known_path, path, project_of_page, root
 
 _BRANCH = "refs/heads/"
 # A retried pipeline keeps its previous finish time, so the time alone does not prove that the pipeline has finished.
@@ -107,6 +109,8 @@ def read_push(payload: bytes, received_at: datetime) -> Sequence[Observation] | 
     # The default branch is evidence for no experiment: all work is merged into it sooner or later.
     own = _branch(event, name, at) if name != default else _step(event, at)
     messages = [observation for commit in commits[-MOST_TARGETS:] for observation in _message(commit, at)]
+    if name == default:
+        messages += _closing(event, commits[-MOST_TARGETS:], at)
     # The commits of a new branch may be older than the project's name.
     known = identified(event.project, at) if event.before and set(event.before) != {"0"} else []
     if not own and not messages:
@@ -162,6 +166,13 @@ def _head(event: PushEvent, subject: Ref, at: datetime) -> list[Observation]:
     if not event.after or not is_commit(event.after):
         return []
     return [Linked(commit(event.after), "branch", subject, frozenset({subject}), at)]
+
+
+def _closing(event: PushEvent, pushed: Iterable[Commit], at: datetime) -> Iterator[Observation]:
+    own, instance = known_path(event.project, event.repository), root(event.project)
+    for each in pushed if own else ():
+        closed = closed_issues(each.message or "", own or "", instance)
+        yield from closing_links(each.id or "", event.after, closed, at)
 
 
 def _message(pushed: Commit, at: datetime) -> list[Observation]:

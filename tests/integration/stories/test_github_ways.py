@@ -8,7 +8,8 @@ import pytest
 from service.demo.post import zulu
 from service.lifecycle.experiment import Experiment
 from service.storage.database import Database
-from tests.support.builders import GitHubRequest, Issue, PullRequest, at, changed, github, workflow_run
+from tests.support.builders import GitHubRequest, Issue, PullRequest, at, changed, github, push, workflow_run
+from tests.support.payloads import GitLabIssue, gitlab_pipeline, gitlab_push
 from tests.support.road import all_exclusions, all_experiments, deliver
 from tests.support.signing import Request
 
@@ -103,5 +104,65 @@ async def test_a_sub_issue_that_left_its_parent_serves_it_no_longer(database: Da
     )
     pull = PullRequest(created_at=at(4), body="Closes #46")
     requests = parent.opened(), child.opened(), added, pull.opened(), workflow_run(HEAD, at(5)), gone
+    experiments = await told(database, order, *requests)
+    assert (experiments[ISSUE].started_at, experiments[ISSUE].first_signal_at) == (None, None)
+
+
+@in_both_orders
+async def test_the_first_result_of_a_commit_that_closes_an_issue_is_a_result_of_the_issue(
+    database: Database, order: int
+) -> None:
+    issue = Issue(created_at=at(2))
+    pushed = push("main", HEAD, at(4), "Answer from the cache\n\nfixes #45")
+    _, closing = issue.closed(at(5))
+    experiments = await told(database, order, issue.opened(), pushed, workflow_run(HEAD, at(5)), closing)
+    assert set(experiments) == {ISSUE}
+    experiment = experiments[ISSUE]
+    assert (experiment.started_at, experiment.first_signal_at, experiment.concluded_at) == (at(5), at(5), at(5))
+
+
+@in_both_orders
+async def test_the_result_of_the_head_of_a_push_is_a_result_of_the_commits_below_it(
+    database: Database, order: int
+) -> None:
+    commits = [{"id": "c" * 40, "message": "fixes #45"}, {"id": HEAD, "message": "Format"}]
+    pushed = push("main", HEAD, at(4), commits=commits)
+    experiments = await told(database, order, Issue(created_at=at(2)).opened(), pushed, workflow_run(HEAD, at(5)))
+    assert experiments[ISSUE].first_signal_at == at(5)
+
+
+@in_both_orders
+async def test_a_commit_on_another_branch_is_no_evidence_for_the_issue_that_it_will_close(
+    database: Database, order: int
+) -> None:
+    pushed = push("work", HEAD, at(4), "fixes #45")
+    experiments = await told(database, order, Issue(created_at=at(2)).opened(), pushed, workflow_run(HEAD, at(5)))
+    assert experiments[ISSUE].first_signal_at is None
+
+
+@in_both_orders
+async def test_on_gitlab_a_commit_on_the_default_branch_that_closes_an_issue_is_evidence_too(
+    database: Database, order: int
+) -> None:
+    issue = GitLabIssue(created_at=at(2))
+    pushed = gitlab_push("main", HEAD, at(4), "Answer from the cache\n\nImplements #45")
+    experiments = await told(database, order, issue.opened(), pushed, gitlab_pipeline(HEAD, at(5)))
+    assert experiments["gitlab:acme/app#45"].first_signal_at == at(5)
+
+
+@in_both_orders
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<!-- If this closes an issue, write e.g. Fixes #45 -->\nBump a dependency\n\n```\nfixes #45\n```",
+        "Write `fixes #45` to close an issue.",
+        "> Fixes #45\n\nNo, it does not.",
+    ],
+)
+async def test_a_keyword_that_readers_do_not_see_as_prose_is_no_evidence(
+    database: Database, order: int, body: str
+) -> None:
+    pull = PullRequest(created_at=at(4), body=body)
+    requests = Issue(created_at=at(2)).opened(), pull.opened(), workflow_run(HEAD, at(5))
     experiments = await told(database, order, *requests)
     assert (experiments[ISSUE].started_at, experiments[ISSUE].first_signal_at) == (None, None)

@@ -801,6 +801,53 @@ def test_a_push_that_does_not_stand_on_the_previous_commit_has_no_base(more: dic
     assert step(**more).before is None
 
 
+def closing(said: Sequence[Observation], stated_by: Ref) -> dict[Ref, frozenset[Ref]]:
+    """The items that the message of a commit closes, by evidence."""
+    links = [one for one in said if isinstance(one, Linked) and one.channel == "closing words"]
+    return {one.evidence: one.targets for one in links if one.stated_by == stated_by}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Answer from the cache\n\nfixes #45",
+        "Fixes GH-45",
+        "closes acme/app#45",
+        "Resolves: https://github.com/acme/app/issues/45",
+        "```\nfixes #45\n```",
+    ],
+)
+def test_a_commit_on_the_default_branch_that_closes_an_issue_is_evidence_for_it(message: str) -> None:
+    """A message is no Markdown, so code makes no difference."""
+    assert closing(observed(push("main", commits=[pushed_commit("a" * 40, message)])), HEAD) == {HEAD: {ITEM}}
+
+
+def test_the_head_of_a_push_is_evidence_for_the_issues_that_the_commits_below_it_close() -> None:
+    below = Ref("commit:" + "c" * 40)
+    commits = [pushed_commit("c" * 40, "fixes #45"), pushed_commit("a" * 40, "fixes #46")]
+    said = observed(push("main", commits=commits))
+    assert closing(said, below) == {below: {ITEM}, HEAD: {ITEM}}
+    assert closing(said, HEAD) == {HEAD: {Ref("github:acme/app#46")}}
+
+
+def test_a_commit_on_another_branch_closes_nothing_yet() -> None:
+    said = observed(push("work", commits=[pushed_commit("a" * 40, "fixes #45")]))
+    assert closing(said, HEAD) == {}
+
+
+def test_a_commit_closes_nothing_if_the_default_branch_is_not_known() -> None:
+    repository = {"full_name": "Acme/App", "pushed_at": int(at(3).timestamp())}
+    assert (
+        closing(observed(push("main", repository=repository, commits=[pushed_commit("a" * 40, "fixes #45")])), HEAD)
+        == {}
+    )
+
+
+def test_a_commit_closes_issues_of_its_own_host_only() -> None:
+    message = "fixes https://ghe.corp.example/acme/app/issues/45"
+    assert closing(observed(push("main", commits=[pushed_commit("a" * 40, message)])), HEAD) == {}
+
+
 @pytest.mark.parametrize("more", [{}, {"created": True}, {"deleted": True, "after": ZEROS}, {"commits": None}])
 def test_a_push_to_the_default_branch_without_a_commit_is_ignored(more: dict[str, Any]) -> None:
     assert observe(push("main", **more)) == Nothing("a push to the default branch without a commit")
@@ -1015,11 +1062,25 @@ def test_a_closing_keyword_before_an_issue_closes_the_issue(keyword: str, target
         "Fixes ACME/App#45",
         "fixes https://github.com/acme/app/issues/45#issuecomment-1",
         "see #46, fixes #45",
+        "fixes GH-45",
+        "Closes: GH-45",
+        "- [x] Fixes #45",
+        "Fixes <!-- the number of the issue --> #45",
+        "<details>\n<summary>Fixes #45</summary>\n</details>",
+        "> Fixes #46\n\nFixes #45",
+        "```\nfixes #46\n```\nfixes #45 `fixes #46`",
+        "<!-- fixes #46 -->\nfixes #45",
         "closes #45, which is like #46",
     ],
 )
 def test_a_closing_keyword_may_be_written_in_many_forms(body: str) -> None:
     assert closed_by(body) == {ITEM}
+
+
+def test_a_body_may_close_several_issues_one_after_another() -> None:
+    assert closed_by("closes #45, closes #46, fixes: #47, and #48") == {
+        Ref(f"github:acme/app#{number}") for number in (45, 46, 47)
+    }
 
 
 def test_a_body_may_close_several_issues_in_several_projects() -> None:
@@ -1051,6 +1112,21 @@ def test_a_body_may_close_several_issues_in_several_projects() -> None:
         "closes https://github.com/acme/app/pull/4",
         "closes https://gitlab.com/acme/app/issues/4",
         "closes #" + "9" * 19,
+        "closes GH4",
+        "closes GH-",
+        "`closes #4`",
+        "closes `#4`",
+        "closes `this` #4",
+        "```\ncloses #4\n```",
+        "~~~\ncloses #4",
+        "Example:\n\n    closes #4",
+        "<!-- closes #4 -->",
+        "<!--\nIf it closes an issue:\n\ncloses #4\n-->\nNo.",
+        "<code>closes #4</code>",
+        "<pre>\ncloses #4\n</pre>",
+        "> closes #4",
+        "[//]: # (closes #4)",
+        "[comment]: <> (closes #4)",
     ],
 )
 def test_a_body_that_only_resembles_a_closing_keyword_closes_nothing(body: str) -> None:

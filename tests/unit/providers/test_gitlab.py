@@ -693,6 +693,15 @@ def test_a_closing_keyword_may_be_written_in_many_forms(description: str) -> Non
     assert closed_by(description) == {ITEM}
 
 
+def test_a_title_closes_an_issue_too() -> None:
+    assert closed_by("", title="Cache answers, closes #45") == {ITEM}
+
+
+@pytest.mark.parametrize("text", ["`closes #45`", "```\nCloses #45\n```", "<!-- Closes #45 -->", "> closes #45"])
+def test_gitlab_reads_closing_keywords_in_the_raw_text(text: str) -> None:
+    assert closed_by(text) == {ITEM}
+
+
 def test_a_closing_keyword_closes_every_issue_of_a_list() -> None:
     description = "Closes #1, #2 and group/project#3, and issues #4 #5 and https://gitlab.acme.example/a/b/c/-/issues/6"
     assert closed_by(description) == {

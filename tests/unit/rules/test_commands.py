@@ -324,7 +324,7 @@ def test_no_refusal_quotes_a_name_that_is_near_an_accepted_word(words: str) -> N
             "* /experiment start",
         ),
         *("1. /experiment start", "- [ ] /experiment start", "# /experiment start", "<b>/experiment start</b>"),
-        *(" /experiment start", "\t/experiment start", "\u3000/experiment start", "\\/experiment start"),
+        *(" /experiment start", "\u3000/experiment start", "\\/experiment start"),
         *("@loopgauge /experiment start", "@acme/bots: /experiment start", "- **`/experiment classify basc`**"),
         *("Please /experiment start", "Comment `/experiment start`.", "| /experiment start |", "- /experiment strat"),
         *("[/experiment start](https://a.example)", "LGTM (/experiment done)", "**/experiment outcome:failed**"),
