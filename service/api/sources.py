@@ -10,12 +10,9 @@ from service.api.http.strict_route import StrictRoute
 from service.api.receipts import SOURCE
 from service.api.refused_requests import FindRefused
 from service.deliveries.delivery import Source
-from service.presentation.sources import SourcesAnswer, source_answer
+from service.presentation.sources import SourcesAnswer, source_answer, source_path
 from service.queries.sources import read_activity
 from service.storage.database import Database
-
-_EVENTS = "/events"
-_WEBHOOKS = "/webhooks/"
 
 
 def build_router(
@@ -35,7 +32,8 @@ def build_router(
         find_refused: finds the requests to a source that this process refused.
     """
     routes = APIRouter(tags=["deliveries"], dependencies=[Depends(read_guard)], route_class=StrictRoute)
-    paths = {SOURCE: f"{root_path}{_EVENTS}"} | {name: f"{root_path}{_WEBHOOKS}{name}" for name in sources}
+    providers = {SOURCE: SOURCE} | {name: source.provider.name for name, source in sources.items()}
+    paths = {name: f"{root_path}{source_path(name, provider)}" for name, provider in providers.items()}
 
     @routes.get("/sources", summary="List the sources, and what each of them sent")
     async def list_sources() -> SourcesAnswer:

@@ -75,10 +75,13 @@ def run_with_client(address: Address, work: "Callable[[Client], Awaitable[None]]
 
     if address.url is None:
         settings = require_settings()
+        _name_embedded_database(settings)
         opened = open_local(settings, require_rules(settings))
     else:
+        from service.commands.local_service import find_local_token
+
         require_known_variables()
-        opened = open_remote(address.url, address.token or _local_token(address.url))
+        opened = open_remote(address.url, address.token or find_local_token(address.url))
 
     async def work_with_client() -> None:
         async with opened as client:
@@ -99,7 +102,33 @@ def require_database_settings(command: str) -> "Settings":
             f"{command} works on the database, not on the service at {URL_VARIABLE}: run it where the service runs, "
             f"set LOOPGAUGE_DATABASE_URL, or unset {URL_VARIABLE}"
         )
+    _name_embedded_database(settings)
     return settings
+
+
+def _name_embedded_database(settings: "Settings") -> None:
+    """Name the embedded database on standard error if the user may mean another one.
+
+    The usual cause is a command outside the directory of the service's file `.env`.
+    """
+    from service.settings import default_data_dir, describe_database, find_running, has_dotenv
+
+    database, services = describe_database(settings), find_running(settings.data_dir)
+    if settings.database_url is not None or any(service.database == database for service in services):
+        return
+    note = f"note: this command uses {database}"
+    if services:
+        note += f", but {services[0].url} uses {services[0].database}; set LOOPGAUGE_DATABASE_URL as for this service"
+    elif settings.data_dir == default_data_dir() and not has_dotenv():
+        note += (
+            ", because this directory has no .env, and no running service uses it; if you mean another database, run "
+            f"the command in the directory of the .env, set LOOPGAUGE_DATABASE_URL, or name a service in {URL_VARIABLE}"
+        )
+    else:
+        return
+    from service.commands.faults import wrap
+
+    click.echo(wrap(note), err=True)
 
 
 def _check_url(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
@@ -120,21 +149,6 @@ def _check_url(_context: click.Context, _option: click.Parameter, given: str | N
         # Errors show the address.
         raise click.BadParameter("expected an address without a user and a password; give a token with --token")
     return written.rstrip("/")
-
-
-def _local_token(url: str) -> str:
-    """The read token of a service on this machine that has the settings of this process; empty if there is none.
-
-    No other machine gets this token.
-    """
-    from service.settings import ReadTokenUnavailable, find_read_token, inspect_settings, names_loopback
-
-    settings = inspect_settings().settings if names_loopback(urlsplit(url).hostname or "") else None
-    try:
-        return (settings and find_read_token(settings)) or ""
-    except ReadTokenUnavailable:
-        # The service may need no token. If it does, its refusal says so.
-        return ""
 
 
 def _in_dotenv(variable: str) -> str:

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from service.commands.options import AS_JSON
 
 if TYPE_CHECKING:
     from service.commands.faults import CheckedRules
-    from service.settings import Inspection, SettingFault, Settings, ShownThreshold
+    from service.settings import Inspection, RunningService, SettingFault, Settings, ShownThreshold
 
 
 @click.command("check-config")
@@ -32,8 +33,8 @@ def check_config(database: bool, as_json: bool) -> None:
 
     read = inspect_settings()
     reached: dict[str, str] | None = None
-    if database and read.settings and read.settings.database_url:
-        reached, faults = _check_database(read.settings, read.settings.database_url.get_secret_value())
+    if database and read.settings:
+        reached, faults = _check_database(read.settings)
         read = replace(read, faults=faults)
     rules = check_file(read.rules_file)
     if as_json:
@@ -41,14 +42,17 @@ def check_config(database: bool, as_json: bool) -> None:
     elif read.faults or rules.faults:
         _print_faults(read, rules)
     else:
-        _print_in_force(read, rules, reached)
+        _print_in_force(read, rules, reached, checked=database)
     if not as_json:
         _print_warnings(read, rules)
     sys.exit(1 if read.faults or rules.faults else 0)
 
 
-def _check_database(settings: "Settings", url: str) -> "tuple[dict[str, str] | None, list[SettingFault]]":
-    """Find out whether PostgreSQL accepts writes and has the schema. The embedded PostgreSQL needs no check.
+def _check_database(settings: "Settings") -> "tuple[dict[str, str] | None, list[SettingFault]]":
+    """Find out whether PostgreSQL accepts writes and has the schema.
+
+    The embedded PostgreSQL is started if it does not run. If it does not exist, nothing is checked, because the first
+    start of the service creates it.
 
     Returns:
         the version and address of PostgreSQL and the revision of the schema, or the fault.
@@ -57,16 +61,22 @@ def _check_database(settings: "Settings", url: str) -> "tuple[dict[str, str] | N
 
     from service.app import open_database
     from service.settings import SettingFault
+    from service.storage.embedded import EmbeddedUnavailable
     from service.storage.errors import DatabaseError, DatabaseUnavailable, DatabaseUnprepared
+
+    if settings.database_url is None and not _cluster(settings).is_dir():
+        return None, []
 
     async def connect() -> dict[str, str]:
         async with open_database(settings) as opened:
             await opened.check_writable()
             revision = await opened.check_schema()
-            return {"version": await opened.server_version(), "address": _address(url), "schema": revision}
+            return {"version": await opened.server_version(), "address": _address(settings), "schema": revision}
 
     try:
         return asyncio.run(connect()), []
+    except EmbeddedUnavailable as error:
+        return None, [SettingFault("LOOPGAUGE_DATA_DIR", str(error))]
     except DatabaseError as error:
         away = isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseUnprepared)
         advice = "; check that PostgreSQL runs there" if away else ""
@@ -74,15 +84,23 @@ def _check_database(settings: "Settings", url: str) -> "tuple[dict[str, str] | N
         return None, [SettingFault("LOOPGAUGE_DATABASE_URL", f"{message}{advice}")]
 
 
-def _address(url: str) -> str:
-    """The host and the port in the URL of a database, without the user and the password."""
-    return urlsplit(url).netloc.rpartition("@")[2] or "a Unix socket"
+def _cluster(settings: "Settings") -> Path:
+    """The directory of the embedded PostgreSQL."""
+    return settings.data_dir / "postgres"
+
+
+def _address(settings: "Settings") -> str:
+    """The host and the port of the database without the user and the password, or the embedded one's directory."""
+    if settings.database_url is None:
+        return str(_cluster(settings))
+    return urlsplit(settings.database_url.get_secret_value()).netloc.rpartition("@")[2] or "a Unix socket"
 
 
 def _document(read: "Inspection", rules: "CheckedRules", database: Mapping[str, str] | None) -> dict[str, Any]:
     from service.commands.faults import manual
-    from service.settings import describe_database, show_settings
+    from service.settings import describe_database, find_running, show_settings
 
+    services = find_running(read.settings.data_dir) if read.settings else []
     return {
         "valid": not (read.faults or rules.faults),
         "faults": list(map(asdict, read.faults)),
@@ -92,8 +110,14 @@ def _document(read: "Inspection", rules: "CheckedRules", database: Mapping[str, 
         "rules": rules.document(),
         "database": database,
         "database_in_use": describe_database(read.settings) if read.settings else None,
+        "running": [_service_document(service) for service in services],
         "reference": [manual("settings.md"), manual("rules.md")],
     }
+
+
+def _service_document(service: "RunningService") -> dict[str, Any]:
+    named = {"url": service.url, "role": service.role, "database": service.database}
+    return {**named, "sources": dict(_sorted(service)), "reads": service.reads}
 
 
 def _threshold_document(shown: "ShownThreshold") -> dict[str, str]:
@@ -126,10 +150,18 @@ def _print_faults(read: "Inspection", rules: "CheckedRules") -> None:
             click.echo(f"{manual(page)} describes {subject}", err=True)
 
 
-def _print_in_force(read: "Inspection", rules: "CheckedRules", database: Mapping[str, str] | None) -> None:
+def _print_in_force(
+    read: "Inspection", rules: "CheckedRules", database: Mapping[str, str] | None, *, checked: bool
+) -> None:
+    """Print what is in force.
+
+    Args:
+        database: the database that was reached; None if there is none.
+        checked: whether the user asked to check the database.
+    """
     from service.commands.table import fit
     from service.lifecycle.durations import describe_duration
-    from service.settings import describe_database, show_settings
+    from service.settings import describe_database, find_running, has_dotenv, show_settings
 
     if read.settings is None:
         return
@@ -144,11 +176,27 @@ def _print_in_force(read: "Inspection", rules: "CheckedRules", database: Mapping
         [(each.origin, _team(each.team), describe_duration(each.threshold)) for each in thresholds],
     )
     click.echo()
+    if not has_dotenv():
+        click.echo("settings: this directory has no .env")
+    for service in find_running(read.settings.data_dir):
+        click.echo(fit(f"running: {_describe_service(service)}"))
     click.echo(fit(f"rules: {f'{rules.file} has ' if rules.file else ''}{rules.counts()}"))
     click.echo(fit(f"loopgauge uses {describe_database(read.settings)}"))
     if database:
-        click.echo("PostgreSQL {version} at {address}: reachable, schema {schema} is up to date".format_map(database))
+        reached = "PostgreSQL {version} at {address}: reachable, schema {schema} is up to date".format_map(database)
+        click.echo(fit(reached))
+    elif checked:
+        click.echo(fit(f"{_cluster(read.settings)} does not exist: the first start of the service creates it"))
     click.echo("no faults")
+
+
+def _describe_service(service: "RunningService") -> str:
+    sources = ", ".join(name if name == provider else f"{name} ({provider})" for name, provider in _sorted(service))
+    return f"{service.url} runs with this data directory; role {service.role}, sources: {sources or 'none'}"
+
+
+def _sorted(service: "RunningService") -> "list[tuple[str, str]]":
+    return sorted(service.sources.items())
 
 
 def _team(name: str) -> str:
@@ -174,38 +222,29 @@ def _print_warnings(read: "Inspection", rules: "CheckedRules") -> None:
 
 def _warnings(read: "Inspection", rules: "CheckedRules") -> Iterator[str]:
     """Settings and rules that are valid, but probably not intended."""
-    from service.settings import find_doubtful_durations
+    from service.settings import find_doubtful_durations, find_exposures, find_running, find_weak_secrets
 
     if read.settings is not None:
-        yield from _warnings_about_access(read.settings)
+        services = find_running(read.settings.data_dir)
+        yield from _warnings_about_services(read, services)
+        if not read.settings.sources and not any(service.sources for service in services):
+            yield (
+                "no source is configured: every webhook is refused; set LOOPGAUGE_SOURCES__GITHUB__SECRET, for example"
+            )
+        yield from find_weak_secrets(read.settings)
+        yield from find_exposures(read.settings)
         yield from find_doubtful_durations(
             read.settings, {each.team: each.threshold for each in _thresholds(read, rules)}
         )
 
 
-def _warnings_about_access(settings: "Settings") -> Iterator[str]:
-    """Settings of sources, secrets and tokens that are probably not intended."""
-    from service.settings import example_secrets, shared_secrets, variable_of
-
-    if not settings.sources:
-        yield "no source is configured: every webhook is refused; set LOOPGAUGE_SOURCES__GITHUB__SECRET, for example"
-    tokens = settings.api_tokens
-    for path in example_secrets(settings):
-        yield f"{variable_of(path)} has the value of an example; set a secret of your own"
-    for shared, problem in shared_secrets(settings.sources):
-        yield f"{variable_of(shared)}: {problem}"
-    if settings.open_reads and not tokens.read and not settings.listens_on_loopback:
-        yield (
-            f"the service listens on {settings.host} with LOOPGAUGE_OPEN_READS: everyone who reaches it may read; "
-            "set LOOPGAUGE_API_TOKENS__READ"
-        )
-    elif not settings.listens_on_loopback and not (tokens.read or tokens.admin):
-        yield (
-            f"the service listens on {settings.host} without a read token, so the API refuses reads; "
-            "set LOOPGAUGE_API_TOKENS__READ"
-        )
-    if not settings.listens_on_loopback and not settings.metrics_token and not settings.open_metrics:
-        yield (
-            f"the service listens on {settings.host} without a metrics token, so /metrics refuses every scrape; "
-            "set LOOPGAUGE_METRICS_TOKEN, or LOOPGAUGE_OPEN_METRICS=true if only Prometheus can reach the service"
-        )
+def _warnings_about_services(read: "Inspection", services: "Sequence[RunningService]") -> Iterator[str]:
+    """The variables of the running services that this command does not see."""
+    here = {name.upper() for origin in read.origins for name in origin.variables}
+    for service in services:
+        unseen = [name for name in service.variables if name not in here]
+        if unseen:
+            yield (
+                f"{service.url} was started with settings that this command does not see: {', '.join(unseen)}; run "
+                "check-config with the variables of the service, or in the directory of its .env"
+            )

@@ -4,27 +4,30 @@ import logging
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import click
 import structlog
 
-from service.commands.sign_in import bracketed, browsable, sign_in_link
+from service.commands.local_service import bracketed, browsable
+from service.commands.sign_in import sign_in_link
 from service.guards import metrics_are_open
+from service.presentation.sources import source_path
 from service.rules.model import Rules
 from service.settings import (
     ReadTokenUnavailable,
     Settings,
+    describe_running,
     find_doubtful_durations,
+    find_exposures,
     provide_read_token,
-    shared_secrets,
+    read_stated_variables,
+    recorded,
     thresholds_in_force,
-    variable_of,
 )
 
 _log = structlog.get_logger(__name__)
-
-_CLOUDEVENTS = "cloudevents"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,7 @@ def addresses(settings: Settings, host: str, port: int) -> Iterator[Address]:
         return
     yield _scorecard(settings, url)
     for name, source in settings.sources.items():
-        path = "/events" if name == source.provider == _CLOUDEVENTS else f"/webhooks/{name.replace('_', '-')}"
-        yield Address(f"{url}{path}", f"receives the webhooks of the source {name}")
+        yield Address(f"{url}{source_path(name, source.provider)}", f"receives the webhooks of the source {name}")
 
 
 def _metrics(settings: Settings, url: str) -> Address:
@@ -103,6 +105,24 @@ def take_read_token(settings: Settings) -> tuple[Settings, bool]:
         return settings, False
 
 
+@contextmanager
+def record_running(settings: Settings, listening: socket.socket, *, made: bool) -> Iterator[None]:
+    """Let commands of this machine find the service by its data directory, until the context ends.
+
+    Args:
+        made: whether the read token of the service is the one in its data directory.
+    """
+    host, port = listening.getsockname()[:2]
+    url = f"http://{browsable(host)}:{port}{settings.root_path}"
+    variables = read_stated_variables()
+    with ExitStack() as held:
+        try:
+            held.enter_context(recorded(settings.data_dir, describe_running(settings, url, variables, made=made)))
+        except OSError as error:
+            _log.info("commands on this machine cannot find the service by itself", cause=str(error))
+        yield
+
+
 def warn_about_durations(settings: Settings, rules: Rules) -> None:
     """Log a warning for each duration that is probably not intended."""
     for warning in find_doubtful_durations(settings, thresholds_in_force(settings, rules)):
@@ -146,10 +166,5 @@ def _warn(settings: Settings) -> None:
             "no source is configured: every webhook is refused; "
             "set LOOPGAUGE_SOURCES__GITHUB__SECRET, or the variable of another tool as docs/sources describes"
         )
-    for path, problem in shared_secrets(settings.sources):
-        _log.warning(f"{variable_of(path)}: {problem}")
-    if not metrics_are_open(settings) and settings.metrics_token is None:
-        _log.warning(
-            "/metrics refuses every scrape: set LOOPGAUGE_METRICS_TOKEN, or LOOPGAUGE_OPEN_METRICS=true if only "
-            "Prometheus can reach the service"
-        )
+    for warning in find_exposures(settings):
+        _log.warning(warning)

@@ -1,6 +1,6 @@
 """`loopgauge serve`."""
 
-from functools import partial
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -26,7 +26,7 @@ def serve(host: str | None, port: int | None, role: "Role | None") -> None:
     The settings come from the environment, the file .env and the files in LOOPGAUGE_SECRETS_DIR; `loopgauge
     check-config` checks and shows them. Options take precedence over settings.
     """
-    from service.commands.listening import announce, take_read_token, warn_about_durations
+    from service.commands.listening import announce, record_running, take_read_token, warn_about_durations
     from service.logs import configure_logs
 
     settings = require_settings(host=host, port=port, role=role)
@@ -37,5 +37,12 @@ def serve(host: str | None, port: int | None, role: "Role | None") -> None:
     rules = require_rules(settings)
     warn_about_durations(settings, rules)
     listening = listen(settings, choices)
+    stated = settings.api_tokens.read is not None
     settings, is_new = take_read_token(settings)
-    run(run_service(settings, rules, listening, announce=partial(announce, settings, listening, is_new=is_new)))
+    with ExitStack() as while_running:
+
+        def tell() -> None:
+            announce(settings, listening, is_new=is_new)
+            while_running.enter_context(record_running(settings, listening, made=not stated))
+
+        run(run_service(settings, rules, listening, announce=tell))

@@ -1,6 +1,6 @@
 """`loopgauge sign-in`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 from urllib.parse import quote
 
 import click
@@ -10,10 +10,7 @@ from service.commands.running import fail, require_settings
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from service.settings import Settings
-
-# A browser cannot open these addresses, which stand for all addresses of the machine.
-_OPENED_INSTEAD = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
+    from service.settings import RunningService, Settings
 
 
 @click.command("sign-in")
@@ -21,21 +18,25 @@ _OPENED_INSTEAD = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared
 @click.option(
     "--url",
     metavar="URL",
-    help="The address of the service; default: from LOOPGAUGE_HOST, LOOPGAUGE_PORT and LOOPGAUGE_ROOT_PATH.",
+    help="The address of the service; default: that of the service that runs with this data directory.",
 )
 def sign_in(token_only: bool, url: str | None) -> None:
     """Print the link that signs a browser in.
 
     The link has the read token: LOOPGAUGE_API_TOKENS__READ, or the token that the service made in its data directory
-    at its first start. Run this command as the user of the service, with its settings. With the cookie that the link
-    sets, the browser may read for 30 days.
+    at its first start. Run this command as the user of the service, with its data directory. If no service runs, the
+    address is made of LOOPGAUGE_HOST, LOOPGAUGE_PORT and LOOPGAUGE_ROOT_PATH. With the cookie that the link sets, the
+    browser may read for 30 days.
     """
+    from service.commands.local_service import home_url
+
     settings = require_settings()
-    token = _read_token(settings)
+    service = _find_service(settings, url)
+    token = _read_token(settings, service)
     if token_only:
         click.echo(token.get_secret_value())
     else:
-        click.echo(sign_in_link(url or _home(settings), token))
+        click.echo(sign_in_link(url or (service.url if service else home_url(settings)), token))
 
 
 def sign_in_link(home: str, token: "SecretStr") -> str:
@@ -47,28 +48,57 @@ def sign_in_link(home: str, token: "SecretStr") -> str:
     return f"{home.rstrip('/')}/sign-in?token={quote(token.get_secret_value(), safe='')}"
 
 
-def browsable(host: str) -> str:
-    """The host of a service that listens on `host`, as a browser on this machine opens it."""
-    return bracketed(_OPENED_INSTEAD.get(host, host))
+def _find_service(settings: "Settings", url: str | None) -> "RunningService | None":
+    """The running service that is meant; None if no service runs with the data directory."""
+    from service.commands.local_service import find_services
+
+    services = find_services(settings)
+    if url is not None:
+        services = [service for service in services if service.url == url.rstrip("/")]
+    if len(services) > 1:
+        listed = ", ".join(service.url for service in services)
+        fail(f"several services run with {settings.data_dir}: {listed}; name one of them with --url")
+    return services[0] if services else None
 
 
-def bracketed(host: str) -> str:
-    """A host as URLs have it: an IPv6 address is in brackets."""
-    return f"[{host}]" if ":" in host else host
-
-
-def _read_token(settings: "Settings") -> "SecretStr":
+def _read_token(settings: "Settings", service: "RunningService | None") -> "SecretStr":
     from pydantic import SecretStr
 
-    from service.settings import ReadTokenUnavailable, find_read_token
+    from service.settings import ReadTokenUnavailable, find_read_token, read_made_token
 
     try:
-        token = find_read_token(settings)
+        if service is None:
+            token = find_read_token(settings)
+        else:
+            token = read_made_token(settings) if service.reads == "made" else _token_in_settings(settings)
     except ReadTokenUnavailable as error:
         fail(str(error))
     if token is None:
-        fail(_reason(settings))
+        fail(_reason_of(service) if service else _reason(settings))
     return SecretStr(token)
+
+
+def _token_in_settings(settings: "Settings") -> str | None:
+    token = settings.api_tokens.read
+    return token.get_secret_value() if token else None
+
+
+def _reason_of(service: "RunningService") -> str:
+    """The reason why the read token of a running service is not known here, with the remedy."""
+    match service.reads:
+        case "open":
+            return f"LOOPGAUGE_OPEN_READS opens the reads of {service.url}, so no browser need sign in"
+        case "closed":
+            return f"{service.url} has no read token; set LOOPGAUGE_API_TOKENS__READ for it, and start it again"
+        case "set":
+            return (
+                f"{service.url} has a read token in its LOOPGAUGE_API_TOKENS__READ, which is not set here; set it to "
+                "the same value"
+            )
+        case "made":
+            return f"the read token of {service.url} disappeared; start the service again, so that it makes a new one"
+        case reads:
+            assert_never(reads)
 
 
 def _reason(settings: "Settings") -> str:
@@ -83,7 +113,3 @@ def _reason(settings: "Settings") -> str:
     if settings.open_reads:
         return "LOOPGAUGE_OPEN_READS opens the reads, so no browser need sign in"
     return "no read token is set; set LOOPGAUGE_API_TOKENS__READ"
-
-
-def _home(settings: "Settings") -> str:
-    return f"http://{browsable(settings.host)}:{settings.port}{settings.root_path}"

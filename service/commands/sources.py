@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.commands.address import Address, run_with_client, takes_address
+from service.commands.address import TOKEN_VARIABLE, Address, run_with_client, takes_address
 from service.commands.options import AS_JSON
+from service.commands.running import require_settings
 
 if TYPE_CHECKING:
     from service.commands.client import Client
@@ -22,12 +23,17 @@ _TITLES = ("source", "webhooks go to", "last delivery", "recent deliveries")
 def sources(address: Address, as_json: bool) -> None:
     """List the sources, each with the path of its webhooks, its last delivery and its recent deliveries by status.
 
-    If a source is silent, or if its deliveries fail or wait, the command says what to do.
+    Without --url, the command asks the service that runs with this data directory and database. If no service runs, or
+    if its read token is not known here, the command lists the sources that its own settings name. If a source is
+    silent, or if its deliveries fail or wait, the command says what to do.
     """
-    run_with_client(address, lambda client: _sources(client, address, as_json=as_json))
+    from service.commands.local_service import ask_running_service
+
+    asked = ask_running_service(address)
+    run_with_client(asked, lambda client: _sources(client, asked, as_json=as_json))
 
 
-async def _sources(client: "Client", address: Address, *, as_json: bool) -> None:
+async def _sources(client: "Client", asked: Address, *, as_json: bool) -> None:
     from service.commands.client import indented
     from service.presentation.sources import SourcesAnswer
 
@@ -36,42 +42,57 @@ async def _sources(client: "Client", address: Address, *, as_json: bool) -> None
         click.echo(indented(document))
         return
     shown = client.decode(document, SourcesAnswer)
-    click.echo("\n".join(_lines(shown, local=address.url is None)))
+    click.echo("\n".join(_lines(shown, asked)))
 
 
-def _lines(shown: "SourcesAnswer", *, local: bool) -> Iterator[str]:
+def _lines(shown: "SourcesAnswer", asked: Address) -> Iterator[str]:
     """The lines for a terminal.
 
     Args:
-        local: whether the sources are those that the settings of this command name. The lines then do not say what a
-            service refuses, because a running service may have other settings.
+        asked: the service that answered. If this is the local database, the sources are those that the settings of this
+            command name. The lines then do not say what a service refuses, because it may have other settings.
     """
     from service.commands.table import Table, terminal_width, wrapped
 
-    width = terminal_width()
+    width, local = terminal_width(), asked.url is None
+    ask = _ask_the_service() if local else ""
     rows = [_cells(source, local=local) for source in shown.sources]
     table = Table(_TITLES, rows, width, whole=True)
     yield from table.header()
     for row in rows:
         yield from table.row(row)
     yield f"Recent deliveries are those since {_minute(shown.since)} UTC."
+    if asked.url:
+        yield from wrapped([f"These are the sources of {asked.url}."], width or _PIPED)
     if not any(source.configured for source in shown.sources):
-        yield from wrapped([_NO_SOURCE_HERE if local else _NO_SOURCE], width or _PIPED)
+        yield from wrapped([_NO_SOURCE_HERE.format(ask) if local else _NO_SOURCE], width or _PIPED)
     for source in shown.sources:
-        for advice in _advice(source, shown.since, local=local):
+        for advice in _advice(source, shown.since, ask):
             yield from wrapped([f"{source.name}: {advice}"], width or _PIPED)
 
 
 _PIPED = 1000
-_ASK_THE_SERVICE = "if a service runs, ask it: `loopgauge sources --url http://127.0.0.1:8080`"
 _NO_SOURCE = (
     "No source is configured: every webhook is refused. Set LOOPGAUGE_SOURCES__GITHUB__SECRET, or the variable of "
     "another tool; docs/sources describes each tool."
 )
 _NO_SOURCE_HERE = (
-    f"The settings of this command name no source; {_ASK_THE_SERVICE}. To configure a source, set "
-    "LOOPGAUGE_SOURCES__GITHUB__SECRET, or the variable of another tool; docs/sources describes each tool."
+    "The settings of this command name no source; {}. To configure a source, set LOOPGAUGE_SOURCES__GITHUB__SECRET, or "
+    "the variable of another tool; docs/sources describes each tool."
 )
+
+
+def _ask_the_service() -> str:
+    """The advice to ask a running service, with its address if it is known here."""
+    from service.commands.local_service import find_services, home_url
+
+    settings = require_settings()
+    services = [service.url for service in find_services(settings)]
+    if len(services) == 1:
+        return f"a service runs, so give its read token in {TOKEN_VARIABLE}: `loopgauge sources --url {services[0]}`"
+    if services:
+        return f"several services run, so ask one of them: `loopgauge sources --url URL` with {' or '.join(services)}"
+    return f"if a service runs, ask it: `loopgauge sources --url {home_url(settings)}`"
 
 
 def _cells(source: "SourceAnswer", *, local: bool) -> tuple[str, str, str, str]:
@@ -79,11 +100,16 @@ def _cells(source: "SourceAnswer", *, local: bool) -> tuple[str, str, str, str]:
     counts = ", ".join(f"{count} {status}" for status, count in recent.items() if count)
     last = _minute(source.last_delivery_at) if source.last_delivery_at else "none"
     unknown = "(not in these settings)" if local else "(not configured)"
-    return source.name, source.path or unknown, last, counts or "none"
+    of_provider = f" ({source.provider})" if source.provider not in (None, source.name) else ""
+    return f"{source.name}{of_provider}", source.path or unknown, last, counts or "none"
 
 
-def _advice(source: "SourceAnswer", since: datetime, *, local: bool) -> Iterator[str]:
-    """The advice about a source."""
+def _advice(source: "SourceAnswer", since: datetime, ask: str) -> Iterator[str]:
+    """The advice about a source.
+
+    Args:
+        ask: how to ask a running service; empty if a service answered.
+    """
     if source.configured and (source.last_delivery_at is None or source.last_delivery_at < since):
         state = "it has not sent anything" if source.last_delivery_at is None else "it is silent"
         yield (
@@ -91,8 +117,8 @@ def _advice(source: "SourceAnswer", since: datetime, *, local: bool) -> Iterator
             f"secret in LOOPGAUGE_SOURCES__{source.name.upper()}__SECRET. Deliveries with another secret are refused: "
             f'see loopgauge_deliveries_total{{source="{source.name}", result="refused"}} in GET /metrics.'
         )
-    if source.path is None and local:
-        yield f"the settings of this command name no source {source.name}; {_ASK_THE_SERVICE}."
+    if source.path is None and ask:
+        yield f"the settings of this command name no source {source.name}; {ask}."
     elif source.path is None:
         yield (
             "it is not configured now, so its webhooks get a 404: remove the webhook, or set "

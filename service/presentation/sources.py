@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from service.deliveries.delivery import Source
 from service.queries.sources import SourceActivity
 
+_CLOUDEVENTS = "cloudevents"
 _EXAMPLE: dict[str, Any] = {
     "sources": [
         {
@@ -78,6 +79,11 @@ class SourcesAnswer(BaseModel):
 
     sources: list[SourceAnswer]
     since: datetime
+
+
+def source_path(name: str, provider: str) -> str:
+    """The path to which the webhooks of a source go, without a path prefix. URLs have `-` in place of `_`."""
+    return "/events" if name == provider == _CLOUDEVENTS else f"/webhooks/{name.replace('_', '-')}"
 
 
 def source_answer(

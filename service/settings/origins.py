@@ -61,6 +61,17 @@ def read_origins(given: Mapping[str, Any]) -> tuple[list[Origin], list[SettingFa
     return origins, faults
 
 
+def has_dotenv() -> bool:
+    """Whether the working directory has a file `.env`."""
+    return _DOTENV.is_file()
+
+
+def read_stated_variables() -> list[str]:
+    """Read the names of the variables that configure this process, in upper case."""
+    origins, _ = read_origins({})
+    return sorted({name.upper() for origin in origins for name in origin.variables})
+
+
 def _value_of(variable: str, variables: Mapping[str, str]) -> str:
     """The value of a variable. Its name may be in upper or lower case, like the names of all settings."""
     return variables.get(variable) or next((value for name, value in variables.items() if name.upper() == variable), "")

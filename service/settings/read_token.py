@@ -57,7 +57,16 @@ def find_read_token(settings: Settings) -> str | None:
     """
     if settings.api_tokens.read is not None:
         return settings.api_tokens.read.get_secret_value()
-    return _read(read_token_file(settings)) if settings.makes_read_token else None
+    return read_made_token(settings) if settings.makes_read_token else None
+
+
+def read_made_token(settings: Settings) -> str | None:
+    """The read token in the data directory; None if there is none.
+
+    Raises:
+        ReadTokenUnavailable: the token cannot be read.
+    """
+    return _read(read_token_file(settings))
 
 
 def _read(file: Path) -> str | None:

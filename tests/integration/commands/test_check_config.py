@@ -2,13 +2,14 @@
 
 import json
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support.commands import invoke
 from tests.support.paths import REPOSITORY
-from tests.support.serving import UNREACHABLE
+from tests.support.serving import UNREACHABLE, serving
 
 
 def test_a_database_with_the_schema_has_no_faults(database_url: str) -> None:
@@ -62,5 +63,18 @@ def test_without_the_option_the_database_is_not_needed() -> None:
     assert invoke("check-config", DATABASE_URL=UNREACHABLE).returncode == 0
 
 
-def test_the_embedded_database_needs_no_check() -> None:
-    assert invoke("check-config", "--database").returncode == 0
+def test_an_embedded_database_that_does_not_exist_is_not_created(tmp_path: Path) -> None:
+    ended = invoke("check-config", "--database", DATA_DIR=str(tmp_path))
+    assert ended.returncode == 0
+    assert f"\n{tmp_path}/postgres does not exist: the first start of the service creates it\n" in ended.stdout
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_the_embedded_database_is_shown_with_its_version_and_place(tmp_path: Path) -> None:
+    with serving(None, tmp_path):
+        ended = invoke("check-config", "--database", DATA_DIR=str(tmp_path / "data"))
+    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "no faults")
+    place = re.escape(str(tmp_path / "data" / "postgres"))
+    assert re.search(rf"\nPostgreSQL \d+\.\d+ at {place}: reachable, schema \d{{4}} is up to date\n", ended.stdout)
+    stopped = json.loads(invoke("check-config", "--database", "--json", DATA_DIR=str(tmp_path / "data")).stdout)
+    assert (stopped["valid"], stopped["database"]["address"]) == (True, str(tmp_path / "data" / "postgres"))

@@ -1,6 +1,7 @@
 """`loopgauge sources` and `GET /sources` show each source, what it sent, and what to do."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,63 @@ def test_a_service_says_what_it_refuses(database_url: str, tmp_path: Path) -> No
     # Anyone can send wrong signatures: they must not fill the log.
     assert [(entry["source"], entry["requests"]) for entry in log] == [("github", 1)]
     assert "LOOPGAUGE_SOURCES__GITHUB__SECRET" in log[0]["remedy"]
+
+
+_JIRA = {"SOURCES__JIRA_CLOUD__PROVIDER": "jira", "SOURCES__JIRA_CLOUD__SECRET": "s3cret-three"}
+
+
+def test_in_a_second_terminal_the_command_asks_the_service_that_runs(database_url: str, tmp_path: Path) -> None:
+    where = {"DATA_DIR": str(tmp_path / "data"), "DATABASE_URL": database_url}
+    with serving(database_url, tmp_path, **_JIRA) as service:
+        refused = opened().headers(secret="another")
+        httpx.post(f"{service.url}/webhooks/github", content=opened().body, headers=refused)
+        shown = invoke("sources", **where, PORT="9000").stdout
+        document = json.loads(invoke("sources", "--json", **where).stdout)
+        other = invoke("sources", **where | {"DATA_DIR": str(tmp_path)}, PORT="9000").stdout
+    assert f"These are the sources of {service.url}." in shown
+    assert re.search(r"^jira_cloud \(jira\)  /webhooks/jira-cloud  none ", shown, re.MULTILINE)
+    assert (
+        "jira_cloud: it has not sent anything: check in jira that the webhook goes to /webhooks/jira-cloud of" in shown
+    )
+    assert "github: 1 request was refused since " in shown
+    assert {source["name"]: source["path"] for source in document["sources"]} == {
+        "cloudevents": "/events",
+        "github": "/webhooks/github",
+        "jira_cloud": "/webhooks/jira-cloud",
+    }
+    # With another data directory, the command does not know the service. It names the address in the settings.
+    assert "if a service runs, ask it: `loopgauge sources --url http://127.0.0.1:9000`" in other
+    assert "if a service runs, ask it" in invoke("sources", **where).stdout
+
+
+def test_the_paths_that_are_shown_receive_webhooks(database_url: str, tmp_path: Path) -> None:
+    where = {"DATA_DIR": str(tmp_path / "data"), "DATABASE_URL": database_url}
+    sources = {"SOURCES__GIT_HUB_1__PROVIDER": "github", "SOURCES__GIT_HUB_1__SECRET": "s3cret-one"}
+    with serving(database_url, tmp_path, **sources, ROOT_PATH="/loopgauge") as service:
+        document = json.loads(invoke("sources", "--json", **where).stdout)
+        [path] = [source["path"] for source in document["sources"] if source["name"] == "git_hub_1"]
+        headers = opened().headers(secret="s3cret-one")
+        answer = httpx.post(f"{service.url}{path}", content=opened().body, headers=headers)
+    assert (path, answer.status_code) == ("/loopgauge/webhooks/git-hub-1", 202)
+
+
+def test_without_the_token_of_the_service_the_command_says_how_to_ask_it(database_url: str, tmp_path: Path) -> None:
+    where = {"DATA_DIR": str(tmp_path / "data"), "DATABASE_URL": database_url}
+    token = "4f0c1b7e9a2d4c8fb81d5e0f73a94c26"
+    with serving(database_url, tmp_path, API_TOKENS__READ=token) as service:
+        without = invoke("sources", **where).stdout
+        with_token = invoke("sources", **where, TOKEN=token).stdout
+        set_here = invoke("sources", **where, API_TOKENS__READ=token).stdout
+        link = invoke("sign-in", **where)
+        signed_in = invoke("sign-in", **where, API_TOKENS__READ=token).stdout
+    ask = f"a service runs, so give its read token in LOOPGAUGE_TOKEN: `loopgauge sources --url {service.url}`"
+    assert ask in without
+    assert f"These are the sources of {service.url}." in with_token
+    assert f"These are the sources of {service.url}." in set_here
+    assert (
+        f"loopgauge: {service.url} has a read token in its LOOPGAUGE_API_TOKENS__READ, which is not set" in link.stderr
+    )
+    assert signed_in == f"{service.url}/sign-in?token={token}\n"
 
 
 def test_the_recent_deliveries_are_limited(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,11 +49,13 @@ def test_commands_on_this_machine_use_the_token_by_themselves(database_url: str,
         elsewhere = run_command("deliveries", "list", **{**where, "DATA_DIR": str(tmp_path / "other")})
         with_file = run_command("deliveries", "list", URL=service.url, TOKEN=f"@{tmp_path}/data/read-token")
         wrong = run_command("deliveries", "list", **where, TOKEN="wrong")
-        printed = [run_command("sign-in", *options, **where) for options in ([], ["--token"])]
+        printed = [
+            run_command("sign-in", *options, DATA_DIR=where["DATA_DIR"], PORT="9000") for options in ([], ["--token"])
+        ]
     assert [ended.returncode for ended in (allowed, with_file, elsewhere, wrong)] == [0, 0, 1, 1]
     assert "loopgauge sign-in --token prints its read token" in " ".join(elsewhere.stderr.split())
     assert [ended.stdout.strip() for ended in printed] == [
-        f"http://127.0.0.1:8080/sign-in?token={service.token}",
+        f"{service.url}/sign-in?token={service.token}",
         service.token,
     ]
 

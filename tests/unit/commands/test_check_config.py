@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
-from service.settings import Settings
+from service.commands.listening import announce
+from service.settings import RunningService, Settings, given_alone, recorded
 from service.settings.masking import mask_password
 from tests.support.commands import invoke
 from tests.support.rules_files import BETS
+
+_TOKEN = "4f0c1b7e9a2d4c8fb81d5e0f73a94c26"
 
 
 @pytest.fixture(autouse=True)
@@ -166,6 +170,18 @@ def test_the_database_in_use_is_shown_without_its_user_and_password(url: str, sh
     ("variables", "warning"),
     [
         ({}, "no source is configured: every webhook is refused"),
+        (
+            {"SOURCES__GITHUB__SECRET": "s3cret", "HOST": "::", "API_TOKENS__READ": _TOKEN, "OPEN_METRICS": "true"},
+            "listens on :: with LOOPGAUGE_OPEN_METRICS: everyone who reaches it can read /metrics",
+        ),
+        (
+            {"SOURCES__GITHUB__SECRET": "s3cret", "API_TOKENS__READ": _TOKEN, "API_TOKENS__WRITE": _TOKEN},
+            "LOOPGAUGE_API_TOKENS__WRITE is the same token as LOOPGAUGE_API_TOKENS__READ",
+        ),
+        (
+            {"SOURCES__GITHUB__SECRET": "token"},
+            "LOOPGAUGE_SOURCES__GITHUB__SECRET is a word that attackers try first",
+        ),
         ({"SOURCES__GITHUB__SECRET": "change-me"}, "LOOPGAUGE_SOURCES__GITHUB__SECRET has the value of an example"),
         (
             {"SOURCES__GITHUB__SECRET": "s3cret", "SOURCES__JIRA__SECRET": "s3cret"},
@@ -176,15 +192,15 @@ def test_the_database_in_use_is_shown_without_its_user_and_password(url: str, sh
             "LOOPGAUGE_API_TOKENS__READ has the value of an example",
         ),
         (
-            {"SOURCES__GITHUB__SECRET": "s3cret", "HOST": "0.0.0.0", "OPEN_METRICS": "true"},
+            {"SOURCES__GITHUB__SECRET": "s3cret", "HOST": "0.0.0.0", "METRICS_TOKEN": _TOKEN},
             "listens on 0.0.0.0 without a read token",
         ),
         (
-            {"SOURCES__GITHUB__SECRET": "s3cret", "HOST": "0.0.0.0", "API_TOKENS__READ": "r3ad"},
+            {"SOURCES__GITHUB__SECRET": "s3cret", "HOST": "0.0.0.0", "API_TOKENS__READ": _TOKEN},
             "listens on 0.0.0.0 without a metrics token, so /metrics refuses every scrape",
         ),
         (
-            {"SOURCES__GITHUB__SECRET": "s3cret", "HOST": "::", "OPEN_METRICS": "true", "OPEN_READS": "true"},
+            {"SOURCES__GITHUB__SECRET": "s3cret", "HOST": "::", "METRICS_TOKEN": _TOKEN, "OPEN_READS": "true"},
             "listens on :: with LOOPGAUGE_OPEN_READS: everyone who reaches it may read",
         ),
         (
@@ -230,6 +246,53 @@ def test_a_service_logs_the_same_warning_before_it_listens() -> None:
         ended = invoke("serve", "--port", str(port), RAW_RETENTION="3m")
     assert ended.returncode == 1
     assert "LOOPGAUGE_RAW_RETENTION is 3 minutes: loopgauge deletes bodies of deliveries" in ended.stderr
+
+
+def test_a_service_logs_what_it_opens_to_others(tmp_path: Path) -> None:
+    settings = given_alone(open_metrics=True, root_path="/loopgauge", api_tokens={"read": "short"}, data_dir=tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as listening, structlog.testing.capture_logs() as logged:
+        announce(settings, listening)
+    warnings = [entry["event"] for entry in logged if entry["log_level"] == "warning"]
+    assert [warning.split()[0] for warning in warnings] == [
+        "no",
+        "LOOPGAUGE_API_TOKENS__READ",
+        "LOOPGAUGE_OPEN_METRICS",
+    ]
+    assert not any("short," in warning for warning in warnings)
+
+
+def test_the_running_service_is_shown_with_the_settings_that_are_not_seen_here(tmp_path: Path) -> None:
+    service = RunningService(
+        "http://127.0.0.1:8081", "all", "made", "the database x", {"jira_cloud": "jira"}, ["LOOPGAUGE_PORT"]
+    )
+    with recorded(tmp_path, service):
+        ended = invoke("check-config", DATA_DIR=str(tmp_path))
+        document = json.loads(invoke("check-config", "--json", DATA_DIR=str(tmp_path)).stdout)
+        same = invoke("check-config", DATA_DIR=str(tmp_path), PORT="8081")
+    line = "running: http://127.0.0.1:8081 runs with this data directory; role all, sources: jira_cloud (jira)"
+    assert line in ended.stdout.splitlines()
+    # The service has a source, so webhooks are not refused.
+    assert ended.stderr == (
+        "warning: http://127.0.0.1:8081 was started with settings that this command does not see: LOOPGAUGE_PORT; run "
+        "check-config with the variables of the service, or in the directory of its .env\n"
+    )
+    assert same.stderr == ""
+    assert document["running"] == [
+        {
+            "url": "http://127.0.0.1:8081",
+            "role": "all",
+            "database": "the database x",
+            "sources": {"jira_cloud": "jira"},
+            "reads": "made",
+        }
+    ]
+    assert "running:" not in invoke("check-config", DATA_DIR=str(tmp_path)).stdout
+
+
+def test_the_output_says_whether_there_is_a_settings_file(tmp_path: Path) -> None:
+    assert "\nsettings: this directory has no .env\n" in invoke("check-config").stdout
+    (tmp_path / ".env").write_text("LOOPGAUGE_PORT=9000\n")
+    assert "settings:" not in invoke("check-config").stdout
 
 
 def test_retentions_of_a_day_or_more_are_no_warnings() -> None:

@@ -44,6 +44,7 @@ def test_every_command_is_listed() -> None:
         "help_group",
         "listening",
         "listing",
+        "local_service",
         "options",
         "running",
         "table",
