@@ -19,8 +19,8 @@ from service.settings.in_force import describe_database
 from service.settings.model import Role, Settings
 
 Reads = Literal["made", "set", "open", "closed"]
-"""The guard of the reads of a service: the token that it made in its data directory, the token in its settings, none, or
-a refusal of all reads.
+"""The guard of the reads of a service: the token that it made in its data directory, the token in its settings, none,
+or a refusal of all reads.
 """
 
 _DIRECTORY = "running"
