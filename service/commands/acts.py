@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from service.commands.address import Address, run_with_client, takes_address
-from service.commands.options import AS_JSON, TIME, OneOf, in_utc
+from service.commands.options import AS_JSON, TIME, OneOf, Url, in_utc
 from service.lifecycle.acts import ACTS, COMMANDS, ActName, Argument
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def act_command(verb: str, line: str) -> click.Command:
 
 
 _AT = click.Option(["--at"], type=TIME, help="When it happened, UTC, such as 2026-01-31 14:00 or 2d; default: now.")
-_LEARNING_URL = click.Option(["--learning-url"], metavar="URL", help="The page that says what was learnt.")
+_LEARNING_URL = click.Option(["--learning-url"], metavar="URL", type=Url(), help="The page that says what was learnt.")
 
 
 _REFERENCE = "the address in your browser, a short form such as acme/app#45 or ML-12, a reference, or an id"
@@ -46,7 +46,7 @@ _HELP = (
 
 
 def _argument(argument: Argument) -> click.Argument:
-    kind = OneOf(argument.choices, argument.also) if argument.choices else None
+    kind = OneOf(argument.choices, argument.also) if argument.choices else Url()
     required = "comment" in argument.required_by
     word = argument.name.upper() if argument.choices else "URL"
     metavar = word if required else f"[{word}]"

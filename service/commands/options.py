@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -9,6 +10,7 @@ from uuid import UUID
 import click
 
 from service.lifecycle.durations import parse_duration
+from service.lifecycle.fields import FIELDS
 from service.lifecycle.nearest import expected_one_of
 
 
@@ -104,3 +106,14 @@ class OneOf(click.Choice[str]):
     def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
         del ctx
         return expected_one_of(str(value), list(self.choices), self._also)
+
+
+class Url(click.ParamType):
+    """The address of a page on the web."""
+
+    name = "url"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if (address := FIELDS["url"].normalise(value)) is None or re.search(r"\s", address):
+            self.fail(f"expected {FIELDS['url'].expects}", param, ctx)
+        return address

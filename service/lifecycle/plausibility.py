@@ -112,11 +112,12 @@ def _check_start(stated: Collection[LifecycleEvent], before: Experiment, after: 
 
 def _check_category(stated: Collection[LifecycleEvent], ended: Experiment) -> Iterator[str]:
     """Check a stated category. An open experiment is checked as if it were concluded after its last activity."""
-    categorised = any(isinstance(event, Declared) and event.field == "failure_category" for event in stated)
-    if categorised and ended.outcome is not Outcome.FAILED:
+    category = next((one.value for one in stated if isinstance(one, Declared) and one.field == "failure_category"), "")
+    if category and ended.outcome is not Outcome.FAILED:
         yield (
             f"only a failed experiment has a category, and the outcome of this experiment is {ended.outcome}; if it "
-            "failed, send outcome failed too"
+            f"failed, conclude it as failed and {category}: `loopgauge conclude REFERENCE failed {category}`, or the "
+            "event concluded with both"
         )
 
 

@@ -4,17 +4,23 @@ The comparison is strict, because labels such as `experience` and `disk:full` ha
 differ by a letter or two, and the value must be one that the field accepts, or near to one.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from service.lifecycle.fields import FIELDS, FieldName
 from service.lifecycle.nearest import distance, expected_one_of, suggest
 from service.lifecycle.teams import names_account
 from service.rules.patterns import Pattern, Template
 
+# GitLab's scopes have two colons, and Chinese and Japanese keyboards have a wide one.
+_COLONS = re.compile("::|\uff1a")
+_SEPARATED = re.compile(r"\s*(?P<separator>[/\\=|.,;_~>\u2013\u2014-]{1,3}|(?<=\s)|(?=\s))\s*(?P<value>\S.*)")
 _LONGEST = 60
 _SHORTEST = 4
 _LONG = 9
+_LONG_VALUE = 6
 _MOST_EDITS = 2
 
 
@@ -45,9 +51,34 @@ class LabelNames:
         if len(label) > _LONGEST or any(one.pattern.match_label(label) is not None for one in self.patterns):
             return ""
         usable = [one for one in self.patterns if not one.providers or provider in one.providers]
-        name, colon, value = (part.strip().lower() for part in label.replace("::", ":").partition(":"))
-        found = _explain_value(usable, name, value) if colon else _explain_word(usable, name)
-        return next(found, "")
+        name, colon, value = (part.strip().lower() for part in _COLONS.sub(":", label).partition(":"))
+        if colon:
+            return next(_explain_value(usable, name, value), "")
+        return next(chain(_explain_word(usable, name), _explain_separator(usable, name)), "")
+
+
+def _explain_separator(patterns: Iterable[LabelPattern], label: str) -> Iterator[str]:
+    """Find a label that has another separator than a colon, such as `outcome/failed` or `failure intelligent`.
+
+    A name that takes any value, as in `team:…`, is read before a slash or an equals sign only: `team-lead` is a word.
+    """
+    # Most labels begin like no pattern, and each delivery may list many labels.
+    alike = [one for one in patterns if label.startswith(one.pattern.text[:_SHORTEST].lower())]
+    for expected, choices in _by_name(alike).items():
+        found = _SEPARATED.fullmatch(label.removeprefix(expected)) if label.startswith(expected) else None
+        if found is None:
+            continue
+        value = found["value"].strip()
+        meant = next((choice for choice in choices if _is_same(value, choice)), "")
+        if not choices and found["separator"] in ("/", "="):
+            meant = "…" if names_account(value) else value
+        if meant:
+            yield f"did you mean {expected}:{meant}?"
+
+
+def _is_same(value: str, choice: str) -> bool:
+    """Whether a value is a choice, or misspells a long one."""
+    return value == choice or (len(choice) >= _LONG_VALUE and distance(value, choice, 1) <= 1)
 
 
 def _explain_word(patterns: Iterable[LabelPattern], word: str) -> Iterator[str]:

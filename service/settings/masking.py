@@ -29,3 +29,8 @@ def refuse(expected: str, given: object) -> ValueError:
 def show_given(given: object) -> str:
     """A value as the operator wrote it, in quotation marks."""
     return show_found(mask_password(given if isinstance(given, str) else json.dumps(given, default=str)))
+
+
+def strip_secret(secret: object) -> object:
+    """A secret without the white space at its ends, which comes with a copy, or with the last line of a file."""
+    return secret.strip() if isinstance(secret, str) else secret

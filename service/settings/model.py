@@ -28,7 +28,7 @@ from service.lifecycle.durations import parse_duration
 from service.lifecycle.teams import EXPECTED, names_account, normalise_team
 from service.rules.validation import refusal
 from service.settings.faults import NESTING, PREFIX
-from service.settings.masking import mask_password, refuse
+from service.settings.masking import mask_password, refuse, strip_secret
 from service.settings.sources import SourceSettings, read_sources, shared_secrets
 from service.storage.connection_url import InvalidUrl, read_url
 
@@ -83,7 +83,7 @@ def _check_root_path(path: str) -> str:
     return prefix
 
 
-_Token = Annotated[SecretStr, AfterValidator(_reject_blank_token)]
+_Token = Annotated[SecretStr, BeforeValidator(strip_secret), AfterValidator(_reject_blank_token)]
 
 
 class ApiTokens(BaseModel):
@@ -112,7 +112,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    database_url: SecretStr | None = None
+    database_url: Annotated[SecretStr | None, BeforeValidator(strip_secret)] = None
     data_dir: Annotated[Path, BeforeValidator(_reject_empty_path)] = Field(default_factory=default_data_dir)
     sources: Annotated[dict[str, SourceSettings], WrapValidator(read_sources)] = {}
     rules: Annotated[Path | None, BeforeValidator(_reject_empty_path)] = None

@@ -4,7 +4,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidatorFunctionWrapHandler
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+)
 
 from service.deliveries.delivery import source_name
 from service.deliveries.signatures import spellings
@@ -12,9 +20,10 @@ from service.lifecycle.nearest import did_you_mean, suggest
 from service.providers import PROVIDERS
 from service.rules.validation import MISSING, Found, refusal
 from service.settings.faults import NESTING, explain, variable_of
+from service.settings.masking import strip_secret
 
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
-_Secret = Annotated[SecretStr, Field(min_length=1)]
+_Secret = Annotated[SecretStr, Field(min_length=1), BeforeValidator(strip_secret)]
 
 
 class SourceSettings(BaseModel):

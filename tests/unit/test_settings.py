@@ -98,6 +98,27 @@ def test_secrets_are_read_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert settings.api_tokens.read.get_secret_value() == "a token to read"
 
 
+def test_white_space_at_the_ends_of_secrets_is_no_part_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _read(
+        monkeypatch,
+        SOURCES__GITHUB__SECRET="one\n",
+        SOURCES__GITHUB__PREVIOUS_SECRET="\tsome words\r\n",
+        API_TOKENS__READ=" read ",
+        METRICS_TOKEN="metrics\n",
+        DATABASE_URL="postgresql://db.example/loopgauge\n",
+    )
+    source = settings.sources["github"]
+    found = [source.secret, source.previous_secret, settings.api_tokens.read, settings.metrics_token]
+    assert [one.get_secret_value() for one in found if one] == ["one", "some words", "read", "metrics"]
+    assert settings.database_url
+    assert settings.database_url.get_secret_value() == "postgresql://db.example/loopgauge"
+
+
+def test_a_secret_of_white_space_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidSetting, match="LOOPGAUGE_SOURCES__GITHUB__SECRET"):
+        _read(monkeypatch, SOURCES__GITHUB__SECRET=" \n")
+
+
 def test_the_environment_takes_precedence_over_a_dotenv_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LOOPGAUGE_PORT=9000\nLOOPGAUGE_HOST=localhost\nUNRELATED=1\n")
     settings = _read(monkeypatch, PORT="9001")

@@ -72,3 +72,20 @@ def test_a_misspelt_category_is_refused_with_the_nearest_one(database_url: str) 
     ended = invoke("classify", _REFERENCE, "inteligent", DATABASE_URL=database_url)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "'FAILURE_CATEGORY': expected one of intelligent, basic, complex; did you mean intelligent?" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["share", _REFERENCE, "wiki/1"],
+        ["classify", _REFERENCE, "basic", "--learning-url", "https://wiki.example.com/a b"],
+    ],
+    ids=lambda value: value[0],
+)
+def test_a_learning_that_is_no_address_is_refused_in_the_words_of_the_command(
+    database_url: str, arguments: list[str]
+) -> None:
+    ended = invoke(*arguments, DATABASE_URL=database_url)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "expected a URL that begins with http:// or https://" in ended.stderr
+    assert "body." not in ended.stderr

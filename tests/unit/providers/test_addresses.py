@@ -44,6 +44,12 @@ GITLAB = [
     ("https://gitlab.com/acme/app/-/issues/45/designs/a.png", "gitlab:acme/app#45"),
     ("https://gitlab.com/acme/app/-/issues/incident/45", "gitlab:acme/app#45"),
     ("https://gitlab.com/acme/app/-/work_items/45", "gitlab:acme/app#45"),
+    (
+        f"https://gitlab.com/acme/app/-/boards/3?{shown(iid='45', full_path='acme/app', id=7)}#note_1",
+        "gitlab:acme/app#45",
+    ),
+    (f"https://gitlab.com/acme/app/-/work_items/44?{shown(iid='45', full_path='acme/app')}", "gitlab:acme/app#45"),
+    ("https://gitlab.com/acme/app/-/issues/45?show=zzz#note_9", "gitlab:acme/app#45"),
     ("https://gitlab.com/acme/app/-/merge_requests/7", "gitlab:acme/app!7"),
     ("https://gitlab.com/acme/app/-/merge_requests/7/diffs?commit_id=1#note_1", "gitlab:acme/app!7"),
     (f"https://gitlab.com/acme/app/-/commit/{SHA}", f"commit:{SHA}"),

@@ -35,6 +35,26 @@ LABELS = labels_of()
         ("outcome:", "expected one of worked, failed, inconclusive, abandoned"),
         ("learning:", "expected shared"),
         ("taem:jane@example.com", "did you mean team:…?"),
+        *(
+            (label, "did you mean learning:shared?")
+            for label in ("learning-shared", "Learning_Shared", "learning/share")
+        ),
+        *(
+            (label, "did you mean outcome:failed?")
+            for label in ("outcome/failed", "outcome failed", "outcome -> failed")
+        ),
+        *(
+            (label, "did you mean outcome:failed?")
+            for label in ("outcome=faild", "outcome.failed", "outcome\uff1afailed")
+        ),
+        ("failure intelligent", "did you mean failure:intelligent?"),
+        ("failure - basic", "did you mean failure:basic?"),
+        ("risk-bold", "did you mean risk:bold?"),
+        ("experiment-running", "did you mean experiment:running?"),
+        ("experiment/started", "did you mean experiment:started?"),
+        ("team/search", "did you mean team:search?"),
+        ("team=ml platform", "did you mean team:ml platform?"),
+        ("team/@jane", "did you mean team:…?"),
     ],
 )
 def test_a_misspelt_name_is_answered_with_the_label_that_a_rule_reads(label: str, why: str) -> None:
@@ -48,6 +68,17 @@ def test_a_misspelt_name_is_answered_with_the_label_that_a_rule_reads(label: str
         *("experience", "experimental", "experts", "experiment-platform", "bug", "", ":", "::", "team", "teams"),
         *("experience:good", "experiment:pricing", "learning:python", "learning", "outcome", "failures"),
         *("risk", "disk:full", "risks:high", "risk-free", "term:search", "steam:deck", "teams:search", "theme:dark"),
+        *("risk-low", "team-lead", "team search", "team_events", "learning-path", "failure-mode", "outcome-metrics"),
+        *(
+            "experiment/api",
+            "experiment-plan",
+            "failure rate",
+            "riskbold",
+            "learningshared",
+            "outcomes",
+            "team/",
+            "risk/",
+        ),
         *("priority:high", "area:metrics", "failure-mode:basic", "x" * 1_000, "teem:" + "x" * 1_000),
     ],
 )
