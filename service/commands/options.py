@@ -108,7 +108,7 @@ class OneOf(click.Choice[str]):
         return expected_one_of(str(value), list(self.choices), self._also)
 
 
-class Url(click.ParamType):
+class Url(click.ParamType[str]):
     """The address of a page on the web."""
 
     name = "url"

@@ -45,7 +45,7 @@ GITLAB = [
     ("https://gitlab.com/acme/app/-/issues/incident/45", "gitlab:acme/app#45"),
     ("https://gitlab.com/acme/app/-/work_items/45", "gitlab:acme/app#45"),
     (
-        f"https://gitlab.com/acme/app/-/boards/3?{shown(iid='45', full_path='acme/app', id=7)}#note_1",
+        f"https://gitlab.com/acme/app/-/boards/3?{shown(iid='45', full_path='acme/app')}#note_1",
         "gitlab:acme/app#45",
     ),
     (f"https://gitlab.com/acme/app/-/work_items/44?{shown(iid='45', full_path='acme/app')}", "gitlab:acme/app#45"),
