@@ -51,6 +51,7 @@ from service.metrics.terms import Terms, Window
 from service.pipeline.receive import DeliveryWriter
 from service.pipeline.spool_retention import SpoolRetention
 from service.providers import PROVIDERS
+from service.rules.matching import describe_marks
 from service.rules.model import Rules
 from service.runtime import shutdown
 from service.runtime.backlog import BacklogMonitor
@@ -91,6 +92,11 @@ def open_database(settings: Settings, tuning: Mapping[str, str] | None = None) -
     return run_embedded(settings.data_dir, tuning)
 
 
+def marks_of(rules: Rules) -> Mapping[str, str]:
+    """By provider, how people mark an item as an experiment."""
+    return {name: describe_marks(rules, name) for name in PROVIDERS}
+
+
 def metric_terms(settings: Settings, rules: Rules) -> Terms:
     """The windows, thresholds and limits of the metrics."""
     return Terms(
@@ -110,6 +116,7 @@ class _Parts:
     refused: RefusedRequests
     terms: Terms
     commanding: Collection[str]
+    marks: Mapping[str, str]
     readiness: Readiness
     writer: DeliveryWriter
     spool_retention: SpoolRetention | None
@@ -193,6 +200,7 @@ def _make_parts(settings: Settings, rules: Rules, database: Database, clock: Cal
         refused=RefusedRequests(utc_now()),
         terms=terms,
         commanding=rules.commanding,
+        marks=marks_of(rules),
         readiness=Readiness(database, writer, spool if settings.spool else None),
         writer=writer,
         spool_retention=None if spool is None else SpoolRetention(database, spool, settings.raw_retention, clock),
@@ -317,5 +325,7 @@ def _add_read_routes(
     configured = configured_sources(settings)
     root_path, find_refused = settings.root_path, parts.refused.find
     app.include_router(sources.build_router(database, configured, root_path, guards.read, clock, find_refused))
-    app.include_router(experiments.build_router(database, guards.read, parts.terms, parts.commanding, clock))
+    app.include_router(
+        experiments.build_router(database, guards.read, parts.terms, parts.commanding, clock, parts.marks)
+    )
     app.include_router(scorecard.build_router(parts.scorecards.compile_scorecard, guards.read))

@@ -15,7 +15,7 @@ from service.api import deliveries, experiments, manual_events, receipts, scorec
 from service.api.http.auth import TokenGuard
 from service.api.http.bodies import BodyReader
 from service.api.http.problems import install_error_handlers
-from service.app import configured_sources, metric_terms, open_database, utc_now
+from service.app import configured_sources, marks_of, metric_terms, open_database, utc_now
 from service.metrics.terms import Terms, Window
 from service.pipeline.receive import DeliveryWriter
 from service.queries.scorecard import Scorecards
@@ -84,7 +84,7 @@ def _create_app(
     app.include_router(manual_events.build_router(receiver, guard))
     app.include_router(deliveries.build_router(database, bodies, guard, guard))
     app.include_router(sources.build_router(database, configured_sources(settings), settings.root_path, guard, clock))
-    app.include_router(experiments.build_router(database, guard, terms, rules.commanding, clock))
+    app.include_router(experiments.build_router(database, guard, terms, rules.commanding, clock, marks_of(rules)))
     app.include_router(scorecard.build_router(_scorecard_compiler(database, terms, clock), guard))
     return app
 

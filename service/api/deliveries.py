@@ -31,7 +31,7 @@ from service.lifecycle.errors import AmbiguousReference, BadReference
 from service.presentation.deliveries import (
     DeliveryAnswer,
     RetryAnswer,
-    Verdict,
+    VerdictFilter,
     WholeDelivery,
     delivery_answer,
     delivery_with_content,
@@ -123,7 +123,13 @@ def build_router(database: Database, bodies: BodyReader, read_guard: TokenGuard,
     )
     async def deliveries(
         source: Annotated[str | None, Query(pattern=_SOURCE, examples=["github"])] = None,
-        verdict: Verdict | None = None,
+        verdict: Annotated[
+            VerdictFilter | None,
+            Query(
+                description="Only deliveries with this status. `refused` selects those of which a part was refused, such "
+                "as a command or a label, whatever their status."
+            ),
+        ] = None,
         since: Annotated[Timestamp | None, Query(description="Only deliveries received at or after this time.")] = None,
         ref: Annotated[
             str | None,

@@ -1,6 +1,6 @@
 """`/experiments`: lists and shows experiments, and explains why an experiment counts or does not count."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Literal
@@ -42,6 +42,7 @@ def build_router(
     terms: Terms,
     commanding: Collection[str],
     clock: Callable[[], datetime],
+    marks: Mapping[str, str],
 ) -> APIRouter:
     """Build the routes that read experiments.
 
@@ -49,6 +50,7 @@ def build_router(
         commanding: the providers whose comments may give commands.
         terms: the windows, thresholds and limits of the metrics.
         clock: returns the current time, UTC.
+        marks: by provider, how people mark an item as an experiment.
     """
     routes = APIRouter(
         prefix="/experiments", tags=["experiments"], dependencies=[Depends(read_guard)], route_class=StrictRoute
@@ -144,7 +146,7 @@ def build_router(
         ] = None,
     ) -> ExplanationAnswer:
         subject = await find_subject(database, experiment)
-        return explanation_answer(await explain(database, subject, terms, clock(), cursor), commanding)
+        return explanation_answer(await explain(database, subject, terms, clock(), cursor), commanding, marks)
 
     # Without this route, `GET /experiments/{experiment}/events` would look up an experiment named `…/events`.
     @routes.get("/{experiment:path}/events", include_in_schema=False)

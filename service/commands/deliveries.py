@@ -31,8 +31,8 @@ def deliveries() -> None:
 @click.option("--source", metavar="SOURCE", help="Only deliveries from this source.")
 @click.option(
     "--verdict",
-    type=OneOf(["pending", "counted", "ignored", "failed"]),
-    help="Only deliveries with this status.",
+    type=OneOf(["pending", "counted", "ignored", "failed", "refused"]),
+    help="Only deliveries with this status; refused: only those of which a part was refused.",
 )
 @click.option(
     "--since", type=TIME, help="Only deliveries received at or after this time, UTC, such as 2026-01-31 or 2d."

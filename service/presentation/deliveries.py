@@ -13,6 +13,8 @@ from service.queries.retry import RetryResult
 
 _DERIVED = ("event", "reference")
 Verdict = Literal["pending", "counted", "ignored", "failed"]
+VerdictFilter = Literal["pending", "counted", "ignored", "failed", "refused"]
+"""A status to list, or `refused` for the deliveries of which a part was refused, whatever their status."""
 
 
 class DeliveryAnswer(BaseModel):

@@ -1,7 +1,8 @@
 """Explanations as the API and the command line show them: why an experiment counts, or why it does not."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal
 from uuid import UUID
 
@@ -114,8 +115,10 @@ class ExcludedAnswer(BaseModel):
 
 _EXAMPLE: dict[str, Any] = {
     "subject": "github:acme/app#45",
+    "title": "Answer from the cache",
     "experiment": EXPERIMENT,
     "why_not": "",
+    "remedy": "",
     "excluded": None,
     "serves": [],
     "events": [
@@ -182,6 +185,9 @@ _EXAMPLE: dict[str, Any] = {
 class ExplanationAnswer(BaseModel):
     """The events of an experiment or of its evidence, and why the experiment counts or does not count.
 
+    If the subject is no experiment, `title` is its own title, `why_not` says why, and `remedy` says how to mark it. They
+    are empty if there is none.
+
     `timeline` has the experiment's steps, and `in_force` its fields with the statements behind them. `figures` has the
     metric samples that count the experiment, with the value of the label `team` in `row`. `not_counted` says which
     metrics do not count the experiment, and why. `refused` has the commands and labels without effect, with their
@@ -192,8 +198,10 @@ class ExplanationAnswer(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     subject: str
+    title: str = ""
     experiment: ExperimentAnswer | None
     why_not: str
+    remedy: str = ""
     excluded: ExcludedAnswer | None
     serves: list[str]
     events: list[EventAnswer]
@@ -210,15 +218,20 @@ class ExplanationAnswer(BaseModel):
     forgotten_after: Duration
 
 
-def explanation_answer(explanation: Explanation, commanding: Collection[str]) -> ExplanationAnswer:
+def explanation_answer(
+    explanation: Explanation, commanding: Collection[str], marks: Mapping[str, str] = MappingProxyType({})
+) -> ExplanationAnswer:
     """The answer that shows an explanation, for the API and the command line.
 
     Args:
         commanding: the providers whose comments may give commands.
+        marks: by provider, how people mark an item as an experiment.
     """
     explained, origins = explanation.experiment, explanation.origins
     return ExplanationAnswer(
         subject=explanation.subject,
+        title=explanation.title,
+        remedy=_remedy(explanation, commanding, marks),
         experiment=experiment_answer(explained.status) if explained else None,
         why_not=explanation.why_not,
         excluded=_excluded(explanation, explanation.excluded) if explanation.excluded else None,
@@ -236,6 +249,15 @@ def explanation_answer(explanation: Explanation, commanding: Collection[str]) ->
         minimum_sample=explanation.terms.min_sample,
         forgotten_after=Duration.of(explanation.terms.forgotten_after),
     )
+
+
+def _remedy(explanation: Explanation, commanding: Collection[str], marks: Mapping[str, str]) -> str:
+    """How to make an unmarked item an experiment. Evidence, such as a commit, needs no mark of its own."""
+    if explanation.experiment or explanation.excluded or explanation.serves:
+        return ""
+    provider = explanation.subject.partition(":")[0]
+    ways = [marks.get(provider, ""), "comment /experiment propose" if provider in commanding else ""]
+    return ", or ".join(filter(None, ways))
 
 
 def _excluded(explanation: Explanation, exclusion: Exclusion) -> ExcludedAnswer:

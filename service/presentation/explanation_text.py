@@ -88,13 +88,14 @@ def _section(title: str, lines: Iterable[_Line]) -> Lines:
 def _head(shown: ExplanationAnswer) -> Lines:
     one = shown.experiment
     if one is None:
-        yield _Line(shown.subject, bold=True)
+        yield _Line(_cut(shown.title, _LONGEST_TITLE) or shown.subject, 0, bold=True)
+        yield from [_Line(shown.subject)] if shown.title else []
         yield from map(_Line, _not_an_experiment(shown))
         return
     yield _Line(_cut(one.title, _LONGEST_TITLE) or shown.subject, 0, bold=True)
     if one.url:
         yield _Line(one.url)
-    yield _Line(f"{shown.subject}, {f'team {one.team}' if one.team else 'no team'}")
+    yield _Line(f"{shown.subject}, {f'team {one.team}' if one.team else 'no team'}, id {one.id}")
     yield _Line(_state(one))
     if one.forgotten:
         quiet = describe_duration(shown.as_of - one.last_activity_at)
@@ -111,6 +112,8 @@ def _not_an_experiment(shown: ExplanationAnswer) -> Iterator[str]:
     said = f", {excluded.said_by.words}" if excluded and excluded.said_by else ""
     since = f", since {_time(excluded.since)}" if excluded else ""
     yield f"not an experiment: {shown.why_not}{said}{since}"
+    if shown.remedy:
+        yield f"to make it one, {shown.remedy}"
     for root in shown.serves:
         yield f"next: loopgauge explain {root}"
 

@@ -24,7 +24,7 @@ class DeliveryFilter:
     Attributes:
         ref: an id, a reference or an address of the subject that the delivery is about. A delivery that states no event
             and no link, such as a pending one, is about no subject.
-        verdict: counted, ignored, failed or pending.
+        verdict: counted, ignored, failed or pending; or refused, for deliveries of which a part was refused.
         since: the earliest time of receipt.
     """
 

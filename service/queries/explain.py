@@ -8,6 +8,7 @@ from functools import partial
 from uuid import UUID
 
 from service.lifecycle.codec import event_id
+from service.lifecycle.declarations import declarations_in, value_of
 from service.lifecycle.errors import UnknownSubject
 from service.lifecycle.events import EARLIEST, Declaration, LifecycleEvent
 from service.lifecycle.exclusions import Exclusion, find_exclusion
@@ -75,6 +76,7 @@ class Explanation:
 
     Attributes:
         subject: the subject's newest name.
+        title: the title that the subject's own events state; empty if they state none.
         as_of: the time of the explanation.
         terms: the windows, thresholds and limits of the metrics.
         experiment: None if the subject is not an experiment.
@@ -89,6 +91,7 @@ class Explanation:
     """
 
     subject: Ref
+    title: str
     as_of: datetime
     terms: Terms
     experiment: ExplainedExperiment | None
@@ -138,6 +141,7 @@ async def explain(
     refusals = await asyncio.to_thread(find_refusals, surroundings, found, origins)
     return Explanation(
         subject=canonical,
+        title=value_of(declarations_in(surroundings.events.get(canonical, ())), "title"),
         as_of=now,
         terms=terms,
         experiment=experiment,

@@ -24,6 +24,7 @@ SHOWN: tuple[Trait, ...] = (
 The values of other traits, such as titles, may contain people's names.
 """
 _MOST_SHOWN = 10
+_MARKING: Mapping[Trait, str] = {"label": "add the label {}", "item_type": "set its type to {}"}
 _NOTHING: Mapping[str, str] = {}
 
 
@@ -93,6 +94,17 @@ def explain_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[st
             expected.setdefault(failing[0].trait, []).extend(distinct_texts(failing[0]))
     for trait, patterns in expected.items():
         yield from _explain_trait(trait, " or ".join(f"`{pattern}`" for pattern in patterns), seen)
+
+
+def describe_marks(rules: Rules, provider: str) -> str:
+    """How people mark an item of a provider, such as `add the label experiment`; empty if no label or type marks it."""
+    ways: dict[str, None] = {}
+    for rule in rules.candidates(provider, "seen"):
+        condition = rule.conditions[0] if rule.marks and rule.where is None and len(rule.conditions) == 1 else None
+        if condition and (way := _MARKING.get(condition.trait)):
+            texts = [text for text in distinct_texts(condition) if not set("*{") & set(text)]
+            ways |= {way.format(" or ".join(texts)): None} if texts else {}
+    return ", or ".join(ways)
 
 
 def distinct_texts(condition: Condition) -> list[str]:

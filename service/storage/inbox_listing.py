@@ -30,6 +30,8 @@ class InboxRow:
     interpreted_at: datetime | None
 
 
+# The rules write a reason for each refused part of a delivery after this word.
+_REFUSED = ("refused: %", "%; refused: %")
 _COLUMNS = [deliveries.c[name] for name in InboxRow.__dataclass_fields__]
 
 
@@ -46,7 +48,8 @@ async def read_page(
     """Read a page of deliveries, the newest first, and the cursor of the next page (None after the last page).
 
     Args:
-        verdict: counted, ignored, failed or pending.
+        verdict: counted, ignored, failed or pending; or refused, for the deliveries of which a part was refused,
+            whatever their verdict.
         since: the earliest time of receipt.
         about: the names of a subject. Only deliveries that state an event, a link or a rename of this subject match.
 
@@ -56,7 +59,9 @@ async def read_page(
     query = select(*_COLUMNS).order_by(deliveries.c.received_at.desc(), deliveries.c.id.desc()).limit(limit + 1)
     if source is not None:
         query = query.where(deliveries.c.source == source)
-    if verdict is not None:
+    if verdict == "refused":
+        query = query.where(or_(*map(deliveries.c.reason.like, _REFUSED)))
+    elif verdict is not None:
         stored = None if verdict == "pending" else verdict
         query = query.where(deliveries.c.verdict.is_not_distinct_from(stored))
     if since is not None:

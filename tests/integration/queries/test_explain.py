@@ -9,12 +9,13 @@ import click
 import pytest
 from sqlalchemy import event
 
-from service.lifecycle.references import Ref
+from service.lifecycle.references import Ref, experiment_id
 from service.presentation.explanation import ExplanationAnswer, explanation_answer
 from service.presentation.explanation_text import explanation_text
 from service.queries.explain import explain
 from service.storage.database import Database
 from tests.support.builders import Issue, PullRequest, at, deployment_status, terms, workflow_run
+from tests.support.payloads import Ticket
 from tests.support.road import api, bearer, deliver, settle
 
 DAY = timedelta(days=1)
@@ -60,7 +61,7 @@ async def test_a_failed_experiment_has_six_lines_at_most_and_each_says_who_said_
     assert written.splitlines()[:4] == [
         "Answer from the cache",
         "https://github.com/acme/app/issues/45",
-        "github:acme/app#45, team search",
+        f"github:acme/app#45, team search, id {experiment_id(Ref(ROOT))}",
         "concluded: failed (intelligent) after 4 days 1 hour, threshold 14 days: within",
     ]
     assert section(written, "timeline (UTC)") == [
@@ -154,6 +155,23 @@ async def test_an_excluded_item_says_why_since_when_and_by_which_rule(database: 
     assert 'not an experiment: it is excluded: duplicate, by rule "seen as a duplicate" (github), since' in reason
 
 
+async def test_an_unmarked_item_has_its_title_and_the_ways_to_mark_it(database: Database) -> None:
+    await deliver(database, replace(ISSUE, labels=("bug",)).opened(), Ticket(created_at=at(2), type="Task").created())
+    async with api(database, at(10)) as client:
+        found = (await client.get("/experiments/github:acme/app%2345/explain")).json()
+        ticket = (await client.get("/experiments/jira:ML-12/explain")).json()
+    assert (found["experiment"], found["title"]) == (None, ISSUE.title)
+    assert found["why_not"] == "nothing marks it as an experiment"
+    assert found["remedy"] == (
+        "add the label experiment, or set its type to Experiment or Spike or Hypothesis, or comment /experiment propose"
+    )
+    assert ticket["remedy"].startswith("add the label experiment, or set its type to Experiment")
+    assert "comment" not in ticket["remedy"]
+    written = text(ExplanationAnswer.model_validate(found)).splitlines()
+    assert written[:3] == [ISSUE.title, ROOT, "not an experiment: nothing marks it as an experiment"]
+    assert written[3].startswith("to make it one, add the label experiment")
+
+
 async def test_an_experiment_with_a_time_in_the_future_is_counted_by_no_metric_until_then(database: Database) -> None:
     await deliver(database, replace(ISSUE, created_at=at(20)).opened())
     shown = await answer(database)
@@ -216,7 +234,7 @@ async def test_internals_are_shown_only_with_events(database: Database) -> None:
     shown = await answer(database)
     [origin] = shown.events[-1].origins
     assert str(origin.delivery) not in text(shown)
-    assert "36aeaa1b-75b3-55d0-a416-c9a9e568c6e1" not in text(shown)
+    assert "36aeaa1b-75b3-55d0-a416-c9a9e568c6e1" in text(shown).splitlines()[2]
     complete = text(shown, events=True)
     for internal in (str(origin.delivery), "proposed by creation", "idea_inferred", "36aeaa1b-75b3-55d0"):
         assert internal in complete

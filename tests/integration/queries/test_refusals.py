@@ -367,3 +367,20 @@ async def test_the_text_of_explain_has_the_commands_without_effect(database: Dat
         "    failed, inconclusive, abandoned; did you mean failed?",
         f"    github {origin.delivery}",
     ]
+
+
+async def test_the_deliveries_of_which_a_part_was_refused_are_listed_whatever_their_status(database: Database) -> None:
+    marked = Issue(created_at=at(2), labels=("experiment", "risk:blod"))
+    unmarked = Issue(number=46, created_at=at(2), labels=("refused: nothing",))
+    stranger = changed(
+        unmarked.commented("/experiment start", at(3)),
+        comment={"body": "/experiment start", "author_association": "NONE", "created_at": "2026-03-03T09:00:00Z"},
+    )
+    fine = Issue(number=47, created_at=at(2), labels=("experiment",))
+    await deliver(database, marked.opened(), unmarked.opened(), stranger, fine.opened())
+    page = await fetched(database, "/deliveries?verdict=refused")
+    assert {(one["verdict"], one["reference"], "refused: " in one["reason"]) for one in page["deliveries"]} == {
+        ("counted", "github:acme/app#45", True),
+        ("ignored", "github:acme/app#46", True),
+    }
+    assert len(page["deliveries"]) == 2
