@@ -126,8 +126,8 @@ def build_router(database: Database, bodies: BodyReader, read_guard: TokenGuard,
         verdict: Annotated[
             VerdictFilter | None,
             Query(
-                description="Only deliveries with this status. `refused` selects those of which a part was refused, such "
-                "as a command or a label, whatever their status."
+                description="Only deliveries with this status. `refused` selects those of which a part was refused, "
+                "such as a command or a label, whatever their status."
             ),
         ] = None,
         since: Annotated[Timestamp | None, Query(description="Only deliveries received at or after this time.")] = None,

@@ -185,8 +185,8 @@ _EXAMPLE: dict[str, Any] = {
 class ExplanationAnswer(BaseModel):
     """The events of an experiment or of its evidence, and why the experiment counts or does not count.
 
-    If the subject is no experiment, `title` is its own title, `why_not` says why, and `remedy` says how to mark it. They
-    are empty if there is none.
+    If the subject is not an experiment, `title` is its own title, `why_not` says why, and `remedy` says how to mark it.
+    They may be empty.
 
     `timeline` has the experiment's steps, and `in_force` its fields with the statements behind them. `figures` has the
     metric samples that count the experiment, with the value of the label `team` in `row`. `not_counted` says which
@@ -252,7 +252,7 @@ def explanation_answer(
 
 
 def _remedy(explanation: Explanation, commanding: Collection[str], marks: Mapping[str, str]) -> str:
-    """How to make an unmarked item an experiment. Evidence, such as a commit, needs no mark of its own."""
+    """Say how to make an unmarked item an experiment. Evidence, such as a commit, needs no mark of its own."""
     if explanation.experiment or explanation.excluded or explanation.serves:
         return ""
     provider = explanation.subject.partition(":")[0]
