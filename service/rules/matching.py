@@ -97,7 +97,7 @@ def explain_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[st
 
 
 def describe_marks(rules: Rules, provider: str) -> str:
-    """Describe how people mark an item of a provider, such as `add the label experiment`; empty if no label or type marks it."""
+    """Describe how people mark an item, such as `add the label experiment`; empty if no label or type marks it."""
     ways: dict[str, None] = {}
     for rule in rules.candidates(provider, "seen"):
         condition = rule.conditions[0] if rule.marks and rule.where is None and len(rule.conditions) == 1 else None
