@@ -9,6 +9,7 @@ import msgspec
 
 from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.observation import Trait
+from service.deliveries.repairs import fit
 
 Number = Annotated[int, msgspec.Meta(ge=0, lt=10**18)]
 """The number of an issue, or of a pull or merge request, within its project."""
@@ -44,7 +45,7 @@ def require_utf8(body: bytes) -> bytes:
 
 
 def decode(payload: bytes, expected: type[_Payload]) -> _Payload:
-    """Decode the part of a JSON document that a type describes.
+    """Decode the part of a JSON document that a type describes. Fields of other types than usual are repaired.
 
     NUL becomes U+FFFD, since PostgreSQL cannot store NUL in a text.
 
@@ -57,10 +58,25 @@ def decode(payload: bytes, expected: type[_Payload]) -> _Payload:
     try:
         return msgspec.json.decode(payload, type=expected)
     except msgspec.ValidationError as error:
-        problem = describe_mismatch(str(error))
-        raise UnreadableDelivery(f"a field is missing or malformed: {problem}{_remark(error)}") from error
+        return _repair(payload, expected, error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableDelivery(describe_non_json(payload, error)) from error
+
+
+def _repair(payload: bytes, expected: type[_Payload], first: msgspec.ValidationError) -> _Payload:
+    try:
+        document = msgspec.json.decode(payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        # A field that the type does not describe is malformed, so the document cannot be repaired.
+        raise _unreadable(first) from first
+    try:
+        return fit(document, expected)
+    except msgspec.ValidationError as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: msgspec.ValidationError) -> UnreadableDelivery:
+    return UnreadableDelivery(f"a field is missing or malformed: {describe_mismatch(str(error))}{_remark(error)}")
 
 
 _TYPES: Mapping[str, str] = {

@@ -16,10 +16,9 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
             ({"issue": MISSING}, "missing required field `issue`"),
             ({"repository": {}}, r"missing required field `full_name` - at `\$\.repository`"),
             ({"issue.created_at": MISSING}, r"missing required field `created_at` - at `\$\.issue`"),
-            ({"issue.number": "45"}, r"expected a whole number, got text - at `\$\.issue\.number`"),
+            ({"issue.number": "#45"}, r"expected a whole number, got text - at `\$\.issue\.number`"),
             *(({"issue.number": wrong}, r"at `\$\.issue\.number`") for wrong in (-1, 10**30)),
             ({"issue.created_at": "yesterday"}, r"\$\.issue\.created_at"),
-            ({"issue.labels": [{}]}, r"missing required field `name` - at `\$\.issue\.labels\[0\]`"),
         ],
         "pull_request": [({"pull_request.head": {}}, r"`sha` - at `\$\.pull_request\.head`")],
         "workflow_run": [({"workflow_run": {}}, r"`head_sha` - at `\$\.workflow_run`")],
@@ -33,7 +32,6 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
             ({"after": MISSING}, "missing required field `after`"),
             ({"repository": MISSING}, "missing required field `repository`"),
             ({"repository": {}}, r"`full_name` - at `\$\.repository`"),
-            ({"commits": [{}]}, r"missing required field `id` - at `\$\.commits\[0\]`"),
         ],
         "deployment_status": [
             ({"deployment": {}}, r"`sha` - at `\$\.deployment`"),
@@ -46,7 +44,6 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
             ({}, "webhookEvent"),
             ({"webhookEvent": None}, "webhookEvent"),
             ({"webhookEvent": "", "transition": None}, "webhookEvent"),
-            ({"webhookEvent": 1}, r"\$\.webhookEvent"),
             ({"webhookEvent": "jira:issue_updated"}, "missing required field `issue`"),
             ({"transition": {"to_status": "Doing"}, "timestamp": 1, "issue": None}, r"\$\.issue"),
             ({"transition": {"to_status": "Doing"}, "issue": {"key": "ML-1"}}, "missing required field `timestamp`"),
@@ -57,24 +54,21 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
             ({"issue.key": 12}, r"\$\.issue\.key"),
             (_UNDATED, "missing required field `timestamp`"),
             ({"timestamp": None, "issue.fields.updated": "x"}, r"\$\.issue\.fields\.updated"),
-            *(({"timestamp": wrong}, r"\$\.timestamp") for wrong in (-1, 10**14 * 9, 10**400, "1")),
+            *(({"timestamp": wrong}, r"\$\.timestamp") for wrong in (-1, 10**14 * 9, 10**400)),
+            ({**_UNDATED, "timestamp": "soon"}, "missing required field `timestamp`"),
             ({"issue.fields.created": "yesterday"}, r"\$\.issue\.fields\.created"),
             ({"issue.fields.created": "0001-01-01T00:00:00.000+2359"}, "out of range"),
             ({**_DONE_WITHOUT_A_CHANGE, "issue.fields.resolutiondate": "-"}, r"\$\.issue\.fields\.resolutiondate"),
-            ({"issue.fields.labels": [1]}, r"\$\.issue\.fields\.labels\[0\]"),
         ],
         "comment_created": [
-            ({"issue": {}}, r"missing required field `key` - at `\$\.issue`"),
             ({**_UNDATED, "comment": None}, "missing required field `timestamp`"),
             ({"comment.created": "now"}, r"\$\.comment\.created"),
-            ({"comment.body": ["a"]}, r"\$\.comment\.body"),
         ],
     },
     "gitlab": {
         "": [
             ({}, "missing required field `object_kind`"),
             ({"object_kind": None, "event_name": ""}, "missing required field `object_kind`"),
-            ({"object_kind": 7}, r"at `\$\.object_kind`"),
             ({"object_kind": "issue"}, "missing required field `object_attributes`"),
             ({"object_kind": "deployment"}, "missing required field `status`"),
             ({"object_kind": "push"}, "missing required field `ref`"),
@@ -90,14 +84,13 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
                 {"object_attributes.created_at": MISSING},
                 r"missing required field `created_at` - at `\$\.object_attributes`",
             ),
-            ({"object_attributes.iid": "45"}, r"expected a whole number, got text - at `\$\.object_attributes\.iid`"),
+            ({"object_attributes.iid": "!45"}, r"expected a whole number, got text - at `\$\.object_attributes\.iid`"),
             *(({"object_attributes.iid": wrong}, r"at `\$\.object_attributes\.iid`") for wrong in (-1, 10**30)),
             ({"object_attributes.created_at": "yesterday"}, r"at `\$\.object_attributes\.created_at`"),
             ({"object_attributes.updated_at": "2026-02-30 09:00:00 UTC"}, r"at `\$\.object_attributes\.updated_at`"),
             ({"object_attributes.closed_at": "soon"}, r"at `\$\.object_attributes\.closed_at`"),
             ({"project": None}, r"`path_with_namespace` - at `\$\.project`"),
             ({"project": {"web_url": "http://["}}, r"`path_with_namespace` - at `\$\.project`"),
-            ({"changes": {"labels": []}}, r"at `\$\.changes\.labels`"),
         ],
         "merge_request": [
             ({"object_attributes.iid": MISSING}, r"`iid` - at `\$\.object_attributes`"),
@@ -127,26 +120,20 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
             ({"type": None, "payload": None}, "the event's type is missing"),
             ({"type": "workflow-completed"}, "missing required field `workflow`"),
             ({"type": "workflow-completed", "workflow": None}, r"\$\.workflow"),
-            ({"type": 5}, r"\$\.type"),
         ],
         "workflow-completed": [
             ({"workflow.stopped_at": "yesterday"}, r"\$\.workflow\.stopped_at"),
-            ({"pipeline.vcs.revision": 5}, r"\$\.pipeline\.vcs\.revision"),
-            ({"pipeline": {"trigger_parameters": {"git": []}}}, r"\$\.pipeline\.trigger_parameters\.git"),
         ],
     },
     "buildkite": {
         "": [
             ({}, r"the event's name is missing, .* at `\$\.event`"),
             ({"event": None}, "the event's name is missing"),
-            ({"event": 5}, r"\$\.event"),
             ({"event": "build.finished"}, "missing required field `build`"),
             ({"event": "build.finished", "build": None}, r"\$\.build"),
         ],
         "build.finished": [
-            ({"build.commit": 5}, r"\$\.build\.commit"),
             ({"build.finished_at": "yesterday"}, "expected a time - at `build.finished_at`"),
-            ({"build.finished_at": 5}, r"\$\.build\.finished_at"),
         ],
     },
     "jenkins": {
@@ -157,13 +144,11 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
             ({"build": {"phase": None}}, r"\$\.build\.phase"),
         ],
         "COMPLETED": [
-            ({"build.timestamp": True}, r"\$\.build\.timestamp"),
             ({"build.timestamp": "yesterday"}, "expected a time - at `build.timestamp`"),
             *(
                 ({"build.timestamp": wrong}, "out of range for a time - at `build.timestamp`")
                 for wrong in (10**30, -(10**18))
             ),
-            ({"build.scm": []}, r"\$\.build\.scm"),
         ],
     },
     # A CloudEvent has attributes in place of fields; the tests of CloudEvents check them in both content modes.
