@@ -163,6 +163,21 @@ def read_time(text: str, where: str) -> datetime:
         raise UnreadableDelivery(f"a field is malformed: expected a time - at `{where}`") from error
 
 
+def first_known(*times: datetime | None, where: str) -> datetime:
+    """The first of several times that a payload tells.
+
+    Args:
+        where: the usual field of the time, for the error message.
+
+    Raises:
+        UnreadableDelivery: the payload tells none of the times.
+    """
+    known = next((time for time in times if time is not None), None)
+    if known is None:
+        raise UnreadableDelivery(f"a field is missing or malformed: missing required field `{where}`")
+    return known
+
+
 def from_milliseconds(stamp: int, where: str) -> datetime:
     """Convert milliseconds since 1970 to a time.
 

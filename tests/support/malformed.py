@@ -15,7 +15,7 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
             ({"action": MISSING}, "missing required field `action`"),
             ({"issue": MISSING}, "missing required field `issue`"),
             ({"repository": {}}, r"missing required field `full_name` - at `\$\.repository`"),
-            ({"issue.created_at": MISSING}, r"missing required field `created_at` - at `\$\.issue`"),
+            ({"issue.created_at": MISSING, "issue.updated_at": None}, "missing required field `created_at`"),
             ({"issue.number": "#45"}, r"expected a whole number, got text - at `\$\.issue\.number`"),
             *(({"issue.number": wrong}, r"at `\$\.issue\.number`") for wrong in (-1, 10**30)),
             ({"issue.created_at": "yesterday"}, r"\$\.issue\.created_at"),
@@ -36,7 +36,10 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
         "deployment_status": [
             ({"deployment": {}}, r"`sha` - at `\$\.deployment`"),
             ({"deployment_status": MISSING}, "missing required field `deployment_status`"),
-            ({"deployment_status.created_at": MISSING}, r"`created_at` - at `\$\.deployment_status`"),
+            (
+                {"deployment_status.created_at": MISSING, "deployment_status.updated_at": None},
+                "missing required field `deployment_status.created_at`",
+            ),
         ],
     },
     "jira": {
@@ -81,8 +84,8 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
         "issue": [
             ({"object_attributes.iid": MISSING}, r"missing required field `iid` - at `\$\.object_attributes`"),
             (
-                {"object_attributes.created_at": MISSING},
-                r"missing required field `created_at` - at `\$\.object_attributes`",
+                {"object_attributes.created_at": MISSING, "object_attributes.updated_at": None},
+                "missing required field `object_attributes.created_at`",
             ),
             ({"object_attributes.iid": "!45"}, r"expected a whole number, got text - at `\$\.object_attributes\.iid`"),
             *(({"object_attributes.iid": wrong}, r"at `\$\.object_attributes\.iid`") for wrong in (-1, 10**30)),

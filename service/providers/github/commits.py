@@ -65,14 +65,15 @@ def _is_fork(event: WorkflowRunEvent) -> bool:
 def read_deployment_status(payload: bytes) -> Sequence[Observation] | Nothing:
     event = decode(payload, DeploymentStatusEvent)
     status = event.deployment_status
-    owner = identified(event.repository, utc(status.created_at))
+    at = utc(status.at)
+    owner = identified(event.repository, at)
     if not is_commit(event.deployment.sha):
         return Nothing("the deployment names no commit", tuple(owner))
     names = [status.environment or event.deployment.environment]
     if event.deployment.production_environment is True:
         names.append(_PRODUCTION)
     known = {**traits({"conclusion": status.state}), **_environments(names)}
-    return [Observed("deployed", commit(event.deployment.sha), utc(status.created_at), known), *owner]
+    return [Observed("deployed", commit(event.deployment.sha), at, known), *owner]
 
 
 def _environments(names: Iterable[str | None]) -> Mapping[Trait, tuple[str, ...]]:
@@ -152,8 +153,8 @@ def _pushed_at(event: PushEvent) -> datetime | None:
     match event.repository.pushed_at:
         case int() as seconds:
             return from_milliseconds(seconds * 1000, "repository.pushed_at")
-        case str() as text:
-            return read_time(text, "repository.pushed_at")
-        case None:
+        case "" | None:
             pushed = event.head_commit
             return utc(pushed.timestamp) if pushed and pushed.timestamp else None
+        case str() as text:
+            return read_time(text, "repository.pushed_at")

@@ -109,7 +109,7 @@ def _item(
     labels = tuple(label.name for label in (seen.labels or ())[:_MOST_LABELS])
     observations: list[Observation] = [
         Observed("seen", subject, at, {**place, **looks, "label": labels}),
-        Observed("created", subject, utc(seen.created_at), place),
+        *([Observed("created", subject, utc(seen.created_at), place)] if seen.created_at else []),
     ]
     # The action of a comment event is about the comment, not about its issue.
     action = "" if isinstance(event, IssueCommentEvent) else event.action
@@ -118,7 +118,7 @@ def _item(
             observations.append(Observed("labelled", subject, at, {**place, "label": (event.label.name,)}))
         case "unlabeled" if event.label is not None:
             observations.append(Observed("unlabelled", subject, at, {**place, "label": (event.label.name,)}))
-        case "assigned" if at - utc(seen.created_at) <= _AT_ONCE:
+        case "assigned" if seen.created_at and at - utc(seen.created_at) <= _AT_ONCE:
             pass
         case "assigned" | "reopened" | "deleted":
             observations.append(Observed(action, subject, at, place))
@@ -210,7 +210,8 @@ def _outsider(event: PullRequestEvent, subject: Ref) -> list[Observation]:
     if not _is_outsider(event):
         return []
     merged_at = utc(pull.merged_at) if pull.merged_at else None
-    return [Outsider(subject, utc(pull.created_at), merged_at, certain=bool(pull.author_association))]
+    since = utc(pull.created_at) if pull.created_at else _updated_at(pull)
+    return [Outsider(subject, since, merged_at, certain=bool(pull.author_association))]
 
 
 def _is_outsider(event: PullRequestEvent) -> bool:
@@ -247,4 +248,4 @@ def _merged_or_closed(event: PullRequestEvent, subject: Ref) -> list[Observation
 
 
 def _updated_at(seen: Item) -> datetime:
-    return utc(seen.updated_at or seen.created_at)
+    return utc(seen.seen_at)

@@ -65,4 +65,4 @@ def _named(issue: Item | None, repository: Repository | None) -> Ref | None:
 
 
 def _updated_at(issue: Item) -> datetime:
-    return utc(issue.updated_at or issue.created_at)
+    return utc(issue.seen_at)

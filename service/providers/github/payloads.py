@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from service.deliveries.decoding import AnyObject, Number
+from service.deliveries.decoding import AnyObject, Number, first_known
 
 
 class Named(msgspec.Struct):
@@ -25,7 +25,7 @@ class Repository(msgspec.Struct):
 
 class Item(msgspec.Struct):
     number: Number
-    created_at: datetime
+    created_at: datetime | None = None
     title: str = ""
     html_url: str = ""
     labels: list[Named] | None = None
@@ -44,6 +44,11 @@ class Item(msgspec.Struct):
     def type_name(self) -> str:
         """The name of the issue type; empty if the payload shows none."""
         return type_name(self.type)
+
+    @property
+    def seen_at(self) -> datetime:
+        """When the item had the state that the payload shows."""
+        return first_known(self.updated_at, self.created_at, where="created_at")
 
 
 def type_name(shown: object) -> str:
@@ -205,8 +210,14 @@ class Deployment(msgspec.Struct):
 
 class DeploymentStatus(msgspec.Struct):
     state: str
-    created_at: datetime
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
     environment: str | None = None
+
+    @property
+    def at(self) -> datetime:
+        """When the deployment got this status."""
+        return first_known(self.created_at, self.updated_at, where="deployment_status.created_at")
 
 
 class DeploymentStatusEvent(msgspec.Struct):

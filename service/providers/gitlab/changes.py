@@ -10,7 +10,7 @@ from service.deliveries.identities import read_id
 from service.deliveries.observation import Identified, Linked, Mentioned, Observation, Observed, Outsider
 from service.lifecycle.references import Ref, branch, change, commit
 from service.providers.gitlab.closing import closed_issues
-from service.providers.gitlab.items import Traits, happened, looks, seen_at
+from service.providers.gitlab.items import Traits, happened, looks, opened_at, seen_at
 from service.providers.gitlab.payloads import MergeRequest, MergeRequestEvent, Project
 from service.providers.gitlab.projects import identified, known_path, path, root
 
@@ -56,7 +56,7 @@ def outsider(
     """
     if not _is_fork(merge, project):
         return []
-    since = read_time(merge.created_at, f"{where}.created_at")
+    since = opened_at(merge, where) or at
     return [Outsider(subject, since, (_end(merge, at) or at) if _is_merged(merge) else None)]
 
 
@@ -109,7 +109,7 @@ def _superseded(merge: MergeRequest, home: str, name: str, at: datetime) -> list
     which the merge request was merged or closed.
     """
     place = traits({"what": "branch", "project": home, "branch": name})
-    since = [read_time(merge.created_at, "$.object_attributes.created_at"), _end(merge, at)]
+    since = [opened_at(merge), _end(merge, at)]
     return [Observed("superseded", branch(home, name), when, place) for when in since if when is not None]
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import islice
 from typing import TypeAlias
 
-from service.deliveries.decoding import decode, read_time, traits
+from service.deliveries.decoding import decode, first_known, read_time, traits
 from service.deliveries.observation import Nothing, Observation, Observed, Trait
 from service.lifecycle.references import Ref, item
 from service.providers.gitlab.payloads import AssigneeChange, Changes, Issue, IssueEvent, Item, ItemEvent, Label
@@ -53,9 +53,10 @@ def looks(
     described = traits({"title": seen.title, "url": seen.url})
     titles = tuple(islice(_titles(labels if labels is not None else seen.labels), _MOST_LABELS))
     labelled: Traits = {"label": titles} if titles else {}
+    created = opened_at(seen, where)
     return [
         Observed("seen", subject, seen_at(seen, where), {**place, **known, **described, **labelled}),
-        Observed("created", subject, read_time(seen.created_at, f"{where}.created_at"), place),
+        *([Observed("created", subject, created, place)] if created else []),
     ]
 
 
@@ -86,9 +87,13 @@ def closed(seen: Issue, subject: Ref, place: Traits, where: str = _HERE) -> list
 
 def seen_at(seen: Item, where: str = _HERE) -> datetime:
     """The time at which an issue or merge request had the state that the payload shows."""
-    if seen.updated_at:
-        return read_time(seen.updated_at, f"{where}.updated_at")
-    return read_time(seen.created_at, f"{where}.created_at")
+    updated = read_time(seen.updated_at, f"{where}.updated_at") if seen.updated_at else None
+    return updated or first_known(opened_at(seen, where), where=f"{where}.created_at".removeprefix("$."))
+
+
+def opened_at(seen: Item, where: str = _HERE) -> datetime | None:
+    """When an issue or merge request was opened, if the payload says so."""
+    return read_time(seen.created_at, f"{where}.created_at") if seen.created_at else None
 
 
 def _labelled(changes: Changes, subject: Ref, place: Traits, at: datetime) -> list[Observation]:

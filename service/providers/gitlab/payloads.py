@@ -53,7 +53,7 @@ class Changes(msgspec.Struct):
 
 class Item(msgspec.Struct):
     iid: Number
-    created_at: str
+    created_at: str | None = None
     updated_at: str | None = None
     title: str | None = None
     url: str | None = None
