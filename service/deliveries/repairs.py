@@ -108,7 +108,11 @@ def _repair_list(elements: list[object], first: int, text: str, cause: str) -> N
 
 
 def _replace(value: object, text: str, field: str) -> object:
-    """What replaces a value that does not fit: `_ABSENT` to leave it out, `_MALFORMED` if it is not of another type."""
+    """Return the replacement of a value that does not fit.
+
+    Returns:
+        `_ABSENT` to leave the value out; `_MALFORMED` if its type is right and its content is wrong.
+    """
     mismatch = _MISMATCH.fullmatch(text)
     if mismatch:
         return _convert(value, frozenset(mismatch[1].split(" | ")), field)

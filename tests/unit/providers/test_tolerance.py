@@ -63,7 +63,7 @@ TELLING: Mapping[str, frozenset[str]] = {
     "circleci": frozenset({"type", "pipeline.vcs.revision", "workflow.status"}),
 }
 """The fields that decide whether a delivery counts, such as labels. Without them, it is ignored."""
-# A text that is no time would be a malformed time, so a number is replaced with other values than a text.
+# None of these values is a text with letters: in a field with a time, such a text is a malformed time.
 OTHERS: tuple[Any, ...] = (7, "", True, [], {}, None, 7.5)
 
 
