@@ -53,11 +53,14 @@ def _dated(ticket: Ticket, created: str) -> Ticket:
 
 
 def _field(change: Change) -> str:
-    """The name of the changed field, or an empty text for a custom field.
+    """The id or name of the changed field, or an empty text for a custom field.
 
     A custom field may have the same name as a built-in field, but it must not be read like that field.
     """
-    return (change.field or "").lower() if change.fieldtype != "custom" else ""
+    if change.fieldtype == "custom":
+        return ""
+    names = [(name or "").lower() for name in (change.field_id, change.field)]
+    return next((name for name in names if name in _READERS), names[-1])
 
 
 def _labels(update: _Update, change: Change) -> list[Observation]:

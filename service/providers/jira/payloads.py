@@ -30,6 +30,7 @@ class Project(msgspec.Struct, rename={"address": "self"}):
 
 
 class Category(msgspec.Struct):
+    id: Id | None = None
     key: str | None = None
 
 
@@ -78,10 +79,14 @@ class Fields(msgspec.Struct, rename=_FIELD_NAMES):
     links: list[Link] | None = None
 
 
-class Change(msgspec.Struct, rename={"from_text": "fromString", "to_text": "toString"}):
-    """A changed field. `to` is the id of the new value; `from_text` and `to_text` are the values as displayed."""
+class Change(msgspec.Struct, rename={"field_id": "fieldId", "from_text": "fromString", "to_text": "toString"}):
+    """A changed field. `to` is the id of the new value; `from_text` and `to_text` are the values as displayed.
+
+    `field` is the name of the field, which a site may translate. Old servers send no `field_id`.
+    """
 
     field: str | None = None
+    field_id: str | None = None
     fieldtype: str | None = None
     from_text: str | None = None
     to: Id | UnsetType | None = UNSET

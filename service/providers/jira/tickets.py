@@ -20,8 +20,18 @@ from service.providers.jira.references import reference
 MOST_LABELS = 100
 """The maximum number of labels, and of components, to read from a ticket."""
 
-# Maps the key of a Jira status category to the value of the trait `category_to`.
-_CATEGORIES: Mapping[str | None, str] = {"new": "new", "indeterminate": "in progress", "done": "done"}
+# Maps the key, or else the id, of a Jira status category to the value of the trait `category_to`. Both are the same on
+# every site. A template may write the English name as the key.
+_CATEGORIES: Mapping[str, str] = {
+    "new": "new",
+    "indeterminate": "in progress",
+    "done": "done",
+    "2": "new",
+    "4": "in progress",
+    "3": "done",
+    "to do": "new",
+    "in progress": "in progress",
+}
 # Reject the URL of Atlassian's API gateway, which payloads for apps contain: it leads to no page for people.
 _GATEWAY = "api.atlassian.com"
 _SITE = re.compile(r"(?!https?://api\.atlassian\.com/)(https?://[^\s/?#@]+(?:/[^\s?#@]*?)?)/rest/", re.IGNORECASE)
@@ -63,8 +73,8 @@ class Ticket:
     @property
     def category(self) -> str | None:
         """The category of the ticket's status."""
-        status = self.fields.status
-        return _CATEGORIES.get(status.category.key) if status and status.category else None
+        category = self.fields.status.category if self.fields.status else None
+        return _CATEGORIES.get(str(category.key or category.id).lower()) if category else None
 
     def observed(self, kind: Kind, known: Mapping[Trait, str | None] | None = None) -> Observed:
         """An observation of the ticket at the time of the event."""

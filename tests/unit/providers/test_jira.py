@@ -368,6 +368,40 @@ def test_a_changed_status_is_observed(field: str, key: str, category: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("shown", "category"),
+    [
+        ({"key": "DONE", "id": 2}, "done"),
+        ({"id": 3, "name": "Fertig"}, "done"),
+        ({"id": "4"}, "in progress"),
+        ({"key": "", "id": 2}, "new"),
+        ("Done", "done"),
+        ("In Progress", "in progress"),
+        ("To Do", "new"),
+    ],
+)
+def test_the_category_of_a_status_is_known_by_its_key_or_its_id(shown: Any, category: str) -> None:
+    now = {"name": "There", "id": "1", "statusCategory": shown}
+    assert happened(updated(changed("status", "Open", "There"), status=now)) == [
+        item("moved", status_from="Open", status_to="There", category_to=category)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "field_id", "said"),
+    [
+        ("상태", "status", item("moved", status_from="a", status_to="b")),
+        ("Stichwörter", "labels", item("labelled", label="b")),
+        ("Vorgangstyp", "issuetype", item("typed", item_type="b")),
+        ("担当者", "assignee", item("assigned")),
+        ("Lösung", "resolution", item("moved", resolution_from="a", resolution="b")),
+        ("status", "somethingelse", item("moved", status_from="a", status_to="b")),
+    ],
+)
+def test_a_changed_field_whose_name_is_translated_is_known_by_its_id(field: str, field_id: str, said: Observed) -> None:
+    assert said in happened(updated(changed(field, "a", "b", fieldId=field_id)))
+
+
+@pytest.mark.parametrize(
     "now",
     [None, {}, status("Elsewhere", "done"), status("There"), status("There", "undefined"), status("", "done", "")],
 )
