@@ -107,6 +107,28 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """The parts of a subject's state whose absence tells something, as a payload shows them.
+
+    A part is None if the payload does not tell it: it may omit the part, or list only some of the labels.
+
+    Attributes:
+        at: when the subject had this state.
+        labels: the names of all labels.
+        item_type: the name of the type; empty if the subject has none.
+        is_open: whether the item or change is open.
+        status: the id of the status of a ticket; empty if the payload does not tell it.
+    """
+
+    subject: Ref
+    at: datetime
+    labels: tuple[str, ...] | None = None
+    item_type: str | None = None
+    is_open: bool | None = None
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Commented:
     """A comment was written or edited.
 
@@ -217,7 +239,9 @@ class Outsider:
     certain: bool = False
 
 
-Observation: TypeAlias = Observed | Commented | Stated | Linked | Mentioned | Renamed | Identified | Outsider | Pushed
+Observation: TypeAlias = (
+    Observed | Looked | Commented | Stated | Linked | Mentioned | Renamed | Identified | Outsider | Pushed
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +254,17 @@ class Nothing:
 
     reason: str
     identities: tuple[Identified, ...] = ()
+
+
+OPEN_STATES: Mapping[str, bool] = {
+    "open": True,
+    "opened": True,
+    "reopened": True,
+    "closed": False,
+    "close": False,
+    "merged": False,
+}
+"""Whether an item or change in a state is open, by the word that a forge uses for the state."""
 
 
 def finished_run(

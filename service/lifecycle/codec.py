@@ -19,6 +19,7 @@ from service.lifecycle.events import (
     Refused,
     Reopened,
     Shipped,
+    Shown,
     Signalled,
     Started,
     Withdrawn,
@@ -36,6 +37,7 @@ KINDS: Mapping[str, type[LifecycleEvent]] = {
     "declared": Declared,
     "withdrawn": Withdrawn,
     "refused": Refused,
+    "shown": Shown,
 }
 """The stored name of every kind of lifecycle event."""
 
@@ -53,12 +55,10 @@ def data_of(event: LifecycleEvent) -> dict[str, Any]:
     match event:
         case Proposed() | Active():
             return {}
-        case Started():
+        case Started() | Shipped():
             return _command(event)
         case Reopened(left=left):
             return {**_command(event), **({"left": left} if left else {})}
-        case Shipped():
-            return _command(event)
         case Signalled(result=result):
             return {"result": result, **_command(event)}
         case Concluded(outcome=outcome, status=status):
@@ -70,6 +70,8 @@ def data_of(event: LifecycleEvent) -> dict[str, Any]:
             return _declaration(event)
         case Refused():
             return _refusal(event)
+        case Shown():
+            return _state(event)
         case _ as never:
             assert_never(never)
 
@@ -90,6 +92,12 @@ def _refusal(event: Refused) -> dict[str, Any]:
     named = {"label": event.label} if event.label else {}
     flags = {name: True for name in ("overheard", "removed") if getattr(event, name)}
     return {**data, **named, **flags}
+
+
+def _state(event: Shown) -> dict[str, Any]:
+    labels: dict[str, Any] = {} if event.labels is None else {"labels": list(event.labels)}
+    known = {name: value for name in ("item_type", "is_open") if (value := getattr(event, name)) is not None}
+    return {**labels, **known, **({"status": event.status} if event.status else {})}
 
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode

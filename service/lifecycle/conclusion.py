@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from service.lifecycle.declarations import CurrentValue, current_values, latest
-from service.lifecycle.events import Concluded, Declaration, LifecycleEvent, Reopened
+from service.lifecycle.events import Concluded, Declaration, LifecycleEvent, Reopened, Shown
 from service.lifecycle.fields import FieldName
+from service.lifecycle.shown import reopenings
 from service.lifecycle.taxonomy import FailureCategory, Outcome
 
 
@@ -20,19 +21,28 @@ class Conclusion:
 
 def find_conclusion(events: Sequence[LifecycleEvent]) -> Conclusion:
     """Find the current conclusion, and the last reopening that took effect. The events must be in order of time."""
+    reopened = frozenset(reopenings(events))
     concluded: Concluded | None = None
     reopened_at: datetime | None = None
+    # The conclusion before a reopening that only a state shows. If a later state shows the item closed since then, this
+    # conclusion counts again.
+    before: Conclusion | None = None
     # The final statuses that the ticket has entered since the last reopening. A reopening takes effect if the ticket
     # leaves one of them, or if the event names no status.
     entered: set[str] = set()
     for event in events:
         match event:
             case Concluded(status=status):
-                concluded = concluded or event
+                concluded, before = concluded or event, None
                 entered.add(status)
             case Reopened(left=left) if concluded and (not left or left in entered):
-                concluded, reopened_at = None, event.occurred_at
+                concluded, reopened_at, before = None, event.occurred_at, None
                 entered.clear()
+            case Shown(is_open=True, occurred_at=at) if concluded and at in reopened and concluded.occurred_at < at:
+                before = Conclusion(concluded, reopened_at)
+                concluded, reopened_at = None, at
+            case Shown(is_open=False) if before:
+                concluded, reopened_at, before = before.concluded, before.reopened_at, None
             case _:
                 pass
     return Conclusion(concluded, reopened_at)

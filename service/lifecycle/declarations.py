@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from service.lifecycle.events import Declaration, Declared, LifecycleEvent, Withdrawn
+from service.lifecycle.events import Declaration, Declared, LifecycleEvent, Shown, Withdrawn
 from service.lifecycle.fields import FieldName
+from service.lifecycle.shown import lost_withdrawals, reopenings
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,11 @@ class CurrentValue:
 
 
 def declarations_in(events: Iterable[LifecycleEvent]) -> list[Declaration]:
-    """The events that are declarations."""
-    return [event for event in events if isinstance(event, Declaration)]
+    """The events about one subject that are declarations, with the withdrawals that shown states imply."""
+    every = list(events)
+    declarations = [event for event in every if isinstance(event, Declared | Withdrawn)]
+    states = [event for event in every if isinstance(event, Shown)]
+    return [*declarations, *lost_withdrawals(declarations, states, reopenings(every))] if states else declarations
 
 
 def value_of(declarations: Sequence[Declaration], field: FieldName) -> str:
@@ -87,21 +91,29 @@ def _last_declared(by_value: Mapping[str, Sequence[Declaration]]) -> list[str]:
 def _standing_since(channel: str, declarations: Sequence[Declaration]) -> list[datetime]:
     """The times at which a value was declared since its last withdrawal.
 
-    Declarations that are `overheard` are ignored if any other event declares or withdraws the value.
+    Declarations that are `overheard` date the value only if no other event since declares it.
     """
-    explicit = [event for event in declarations if not (isinstance(event, Declared) and event.overheard)]
-    declared: list[datetime] = []
+    declared: list[Declared] = []
     withdrawn: list[datetime] = []
-    for declaration in explicit or declarations:
+    for declaration in declarations:
         match declaration:
             case Declared():
-                declared.append(declaration.occurred_at)
+                declared.append(declaration)
             case Withdrawn():
                 withdrawn.append(declaration.occurred_at)
             case _ as never:
                 assert_never(never)
-    # If a value is declared and withdrawn at the same time, the declaration wins. On channel `branch` the withdrawal
-    # wins: it means that a pull request was opened and replaces the branch.
-    return [
-        at for at in declared if not withdrawn or at > max(withdrawn) or (at == max(withdrawn) and channel != "branch")
-    ]
+    last = max(withdrawn, default=None)
+    standing = [one for one in declared if last is None or _outlasts(channel, one, last)]
+    return [one.occurred_at for one in standing if not one.overheard] or [one.occurred_at for one in standing]
+
+
+def _outlasts(channel: str, declared: Declared, withdrawn: datetime) -> bool:
+    """Whether a declaration still counts after a withdrawal.
+
+    Tie-break: the declaration wins, unless it is overheard. On channel `branch` the withdrawal wins: it means that a
+    pull request was opened and replaces the branch.
+    """
+    if declared.occurred_at == withdrawn:
+        return channel != "branch" and not declared.overheard
+    return declared.occurred_at > withdrawn

@@ -1,7 +1,7 @@
 """Lifecycle events: immutable statements about one subject.
 
 An *instant* records that something happened. A *declaration* declares or withdraws the value of a field. Equal
-statements are the same event, even if they come from different deliveries.
+statements are the same event, even if they come from different deliveries. `Shown` records a state, not a change.
 """
 
 from dataclasses import dataclass
@@ -121,8 +121,8 @@ class Declared:
 
     Attributes:
         overheard: whether the payload only lists the label among the subject's labels, and does not report that the
-            label was added. An overheard declaration counts until a delivery reports that the label was added or
-            removed.
+            label was added. A delivery that reports the addition dates the label instead. A removal at the same time
+            wins.
         label: the label that states the value. Several labels may state the same value; each is withdrawn separately.
     """
 
@@ -175,6 +175,26 @@ class Refused:
     removed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The state of the subject that a payload shows. `service/lifecycle/shown.py` says what such a state ends.
+
+    Attributes:
+        labels: the keys of all labels, in order; None if the payload does not list the labels. A key is a hash
+            (`service/lifecycle/shown.py`), because labels may name people.
+        item_type: the key of the type, or an empty text if there is none; None if the payload does not tell it.
+        is_open: whether the item or change is open; None if the payload does not tell.
+        status: the id of the status of a ticket. The name of a status can change, its id cannot.
+    """
+
+    subject: Ref
+    occurred_at: datetime
+    labels: tuple[str, ...] | None = None
+    item_type: str | None = None
+    is_open: bool | None = None
+    status: str = ""
+
+
 Instant: TypeAlias = Proposed | Started | Signalled | Concluded | Reopened | Shipped | Active
 Declaration: TypeAlias = Declared | Withdrawn
-LifecycleEvent: TypeAlias = Instant | Declaration | Refused
+LifecycleEvent: TypeAlias = Instant | Declaration | Refused | Shown

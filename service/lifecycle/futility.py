@@ -17,12 +17,15 @@ from service.lifecycle.events import (
     Refused,
     Reopened,
     Shipped,
+    Shown,
     Signalled,
     Started,
     Withdrawn,
 )
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.grounds import Grounds
+from service.lifecycle.references import Ref
+from service.lifecycle.shown import first_absence
 from service.lifecycle.taxonomy import Outcome
 
 Keep: TypeAlias = Callable[[LifecycleEvent], bool]
@@ -34,7 +37,7 @@ def is_relevant(event: LifecycleEvent) -> bool:
     """Whether an event can decide the effect of a command. `find_futility` needs no other events."""
     if isinstance(event, Declared | Withdrawn):
         return event.field in ("outcome", "failure_category")
-    return isinstance(event, Proposed | Started | Signalled | Concluded | Reopened | Shipped)
+    return isinstance(event, Proposed | Started | Signalled | Concluded | Reopened | Shipped | Shown)
 
 
 def find_futility(stated: Collection[LifecycleEvent], every: Collection[LifecycleEvent], fold: Fold) -> list[str]:
@@ -167,20 +170,30 @@ def _as_of(at: datetime) -> Keep:
 
 def standing_refusals(events: Iterable[LifecycleEvent]) -> list[Refused]:
     """The refused commands and links, and the refused labels that the subject still has, as each was first stated."""
+    every = list(events)
     refused = sorted(
-        (event for event in events if isinstance(event, Refused)), key=lambda event: (event.occurred_at, event.reason)
+        (event for event in every if isinstance(event, Refused)), key=lambda event: (event.occurred_at, event.reason)
     )
     standing = [event for event in refused if event.channel != "label"]
-    labels: dict[tuple[str, str], list[Refused]] = {}
+    labels: dict[tuple[Ref, str], list[Refused]] = {}
     for event in refused:
         if event.channel == "label":
             labels.setdefault((event.subject, event.label), []).append(event)
-    for named in labels.values():
+    for (subject, label), named in labels.items():
         # A reported change of a label overrides the labels that payloads list, as it does for accepted labels.
         reported = [event for event in named if not event.overheard] or named
         removed = max((event.occurred_at for event in reported if event.removed), default=None)
-        standing += [event for event in reported if not event.removed and _outlasts(event, removed)][:1]
+        left = [event for event in reported if not event.removed and _outlasts(event, removed)]
+        standing += [] if _is_absent(subject, label, named, every) else left[:1]
     return sorted(standing, key=lambda event: (event.occurred_at, event.reason))
+
+
+def _is_absent(subject: Ref, label: str, named: Iterable[Refused], every: Iterable[LifecycleEvent]) -> bool:
+    """Whether a later payload shows the subject without the refused label."""
+    states = (event for event in every if isinstance(event, Shown) and event.subject == subject)
+    present = [event.occurred_at for event in named if not event.removed]
+    ended = first_absence(label, {event.occurred_at for event in named}, present, states)
+    return ended is not None and ended > max(present, default=ended)
 
 
 def _outlasts(event: Refused, removed: datetime | None) -> bool:

@@ -17,6 +17,7 @@ from service.lifecycle.events import (
     Proposed,
     Refused,
     Shipped,
+    Shown,
     Signalled,
     Started,
 )
@@ -104,7 +105,7 @@ def _is_fact(event: LifecycleEvent) -> bool:
 
 def _inferred_idea(counted: Sequence[LifecycleEvent]) -> datetime:
     """The time of the earliest event. `Active` events, which give only the day, count only if there are no others."""
-    dated = [event for event in counted if not isinstance(event, Active)] or counted
+    dated = [event for event in counted if not isinstance(event, Active | Shown)] or counted
     return dated[0].occurred_at
 
 

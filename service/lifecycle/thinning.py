@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from service.lifecycle.codec import KINDS
-from service.lifecycle.events import Declared, LifecycleEvent, Refused, Withdrawn
+from service.lifecycle.events import Declared, LifecycleEvent, Refused, Shown, Withdrawn
 
 _ENDS = 50
 MOST_UNTHINNED = 2 * _ENDS
@@ -61,12 +61,17 @@ def _order(event: LifecycleEvent) -> tuple[datetime, str]:
     match event:
         case Declared(value=text) | Withdrawn(value=text) | Refused(reason=text):
             return event.occurred_at, text
+        case Shown(labels=labels, item_type=item_type, status=status):
+            return event.occurred_at, f"{labels} {item_type} {status}"
         case _:
             return event.occurred_at, ""
 
 
 def _series_of(event: LifecycleEvent) -> tuple[object, ...]:
     """The statement of an event, without its time."""
+    if isinstance(event, Shown):
+        # Each state replaces the earlier states that tell the same things.
+        return Shown, event.is_open, event.labels is None, event.item_type is None, not event.status
     repeated = isinstance(event, Declared | Withdrawn) and event.field in _TEXTS
     left_out = _VALUE if repeated else ()
     stated = (getattr(event, name) for name in _STATED[type(event)] if name not in left_out)

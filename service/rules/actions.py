@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import assert_never
 
 from service.deliveries.decoding import shorten
-from service.deliveries.observation import Kind, Observed, Trait
+from service.deliveries.observation import Kind, Looked, Observed, Trait
 from service.deliveries.payload import RawPayload
 from service.lifecycle.addresses import without_userinfo
 from service.lifecycle.events import (
@@ -19,11 +19,13 @@ from service.lifecycle.events import (
     Refused,
     Reopened,
     Shipped,
+    Shown,
     Signalled,
     Started,
     Withdrawn,
 )
 from service.lifecycle.fields import FIELDS
+from service.lifecycle.shown import key_of
 from service.lifecycle.teams import names_account
 from service.rules.model import Action, DeclareAction, IgnoreAction, InstantAction, Rule, WithdrawAction
 
@@ -71,7 +73,7 @@ def make_event(
             value = FIELDS[field].normalise(text)
             if value is None:
                 return _refuse_label(action, rule, observation, label, text)
-            return _make_declaration(action, rule, observation, without_userinfo(label.lower()), value)
+            return _make_declaration(action, rule, observation, _stored_label(label), value)
         case _ as never:
             assert_never(never)
 
@@ -92,12 +94,28 @@ def _refuse_label(
 def refuse_label(observation: Observed, label: str, why: str) -> Refused:
     """The refusal of a label that the item has, or that was added to it or removed from it."""
     # A label may contain an account or an e-mail address: neither show nor store it then.
-    private = names_account(label)
-    named = sha256(label.lower().encode()).hexdigest() if private else label.lower()
-    shown = "a label" if private else f"label `{shorten(label)}`"
+    shown = "a label" if names_account(label) else f"label `{shorten(label)}`"
     reason = f"{shown}: {why}"
     overheard, removed = observation.kind == "seen", observation.kind in _REMOVALS
-    return Refused(observation.subject, observation.at, "label", reason, overheard, named, removed)
+    return Refused(observation.subject, observation.at, "label", reason, overheard, _refused_label(label), removed)
+
+
+def _stored_label(label: str) -> str:
+    """The form in which a declaration stores its label."""
+    return without_userinfo(label.lower())
+
+
+def _refused_label(label: str) -> str:
+    """The form in which a refusal stores its label: a hash if the label may contain an account."""
+    return sha256(label.lower().encode()).hexdigest() if names_account(label) else label.lower()
+
+
+def make_shown(looked: Looked) -> Shown:
+    """The event that records the state of a subject. It has a key for each form in which other events store a label."""
+    forms = {form(label) for label in looked.labels or () for form in (_stored_label, _refused_label)}
+    labels = None if looked.labels is None else tuple(sorted(map(key_of, forms)))
+    item_type = key_of(looked.item_type) if looked.item_type else looked.item_type
+    return Shown(looked.subject, looked.at, labels, item_type, looked.is_open, looked.status)
 
 
 def _make_declaration(

@@ -9,6 +9,7 @@ from service.deliveries.observation import (
     Commented,
     Identified,
     Linked,
+    Looked,
     Mentioned,
     Nothing,
     Observation,
@@ -29,6 +30,7 @@ from service.lifecycle.events import (
     Refused,
     Reopened,
     Shipped,
+    Shown,
     Signalled,
     Started,
     Withdrawn,
@@ -37,7 +39,7 @@ from service.lifecycle.evidence import LinkSet
 from service.lifecycle.pushes import Push
 from service.lifecycle.references import split_project
 from service.lifecycle.trust import projects_of
-from service.rules.actions import decision_of, make_event, refuse_label
+from service.rules.actions import decision_of, make_event, make_shown, refuse_label
 from service.rules.commands import parse_commands
 from service.rules.matching import explain_no_match, explain_unmarked, find_matches, known_values
 from service.rules.model import IgnoreAction, Interpretation, Rules, Statement
@@ -52,6 +54,7 @@ STATED = "stated"
 BY_HAND = "by hand"
 """The text that replaces the rule of an event that a person added, with a command of `loopgauge` or with the API."""
 _REFUSED = "refused"
+_SHOWN = "shown"
 
 
 @dataclass(slots=True)
@@ -81,9 +84,12 @@ class _Findings:
         self.statements.update({event: Statement(event, rule) for event in events})
         self.matched.append(rule)
 
-    def record(self, observation: Renamed | Identified | Pushed) -> None:
+    def record(self, observation: Looked | Renamed | Identified | Pushed) -> None:
         """Add what no rule decides about. Only a rename makes its delivery count."""
         match observation:
+            case Looked():
+                shown = make_shown(observation)
+                self.statements.setdefault(shown, Statement(shown, _SHOWN))
             case Renamed(alias=alias):
                 self.aliases.append(alias)
                 self.matched.append("renamed")
@@ -137,7 +143,7 @@ def apply_rules(
                 _add_link(observation, findings, outsiders.get(subject))
             case Mentioned(subject=subject):
                 _link_mentioned_tickets(rules, observation, findings, outsiders.get(subject))
-            case Renamed() | Identified() | Pushed():
+            case Looked() | Renamed() | Identified() | Pushed():
                 findings.record(observation)
             case _ as never:
                 assert_never(never)
@@ -186,7 +192,7 @@ def _counts(event: LifecycleEvent) -> bool:
             return name == "experiment" or channel in ("comment", "api")
         case Started(commanded=commanded) | Concluded(commanded=commanded) | Reopened(commanded=commanded):
             return commanded
-        case Proposed() | Active() | Refused():
+        case Proposed() | Active() | Refused() | Shown():
             return False
         case _ as never:
             assert_never(never)

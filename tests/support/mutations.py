@@ -13,6 +13,7 @@ from service.deliveries.observation import (
     Commented,
     Identified,
     Linked,
+    Looked,
     Mentioned,
     Nothing,
     Observation,
@@ -97,7 +98,7 @@ def dated(said: Sequence[Observation] | Nothing) -> list[Observed | Mentioned]:
 def times(one: Observation) -> list[datetime]:
     """The times in an observation."""
     match one:
-        case Observed(at=at) | Commented(at=at) | Linked(at=at) | Mentioned(at=at) | Identified(at=at):
+        case Observed(at=at) | Looked(at=at) | Commented(at=at) | Linked(at=at) | Mentioned(at=at) | Identified(at=at):
             return [at]
         case Renamed(alias=alias):
             return [alias.renamed_at]

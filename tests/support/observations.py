@@ -9,6 +9,7 @@ from service.deliveries.observation import (
     Identified,
     Kind,
     Linked,
+    Looked,
     Mentioned,
     Nothing,
     Observation,
@@ -27,10 +28,13 @@ def traits(**known: Any) -> dict[Trait, tuple[str, ...]]:
 
 
 def without_ids(observed: Sequence[Observation] | Nothing) -> Sequence[Observation] | Nothing:
-    """Observations without the ids that the payload tells. `tests/unit/providers/test_identities.py` tests the ids."""
+    """Observations without the ids and the state that the payload tells.
+
+    `tests/unit/providers/test_identities.py` tests the ids, and `tests/unit/providers/test_states.py` the states.
+    """
     if isinstance(observed, Nothing):
         return Nothing(observed.reason)
-    return [one for one in observed if not isinstance(one, Identified)]
+    return [one for one in observed if not isinstance(one, Identified | Looked)]
 
 
 def ids_in(observed: Sequence[Observation] | Nothing) -> list[Identified]:

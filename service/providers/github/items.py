@@ -1,13 +1,18 @@
 """Issues, pull requests, and comments on them."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
+from msgspec import UNSET
+
 from service.deliveries.decoding import decode, traits, utc
 from service.deliveries.observation import (
+    OPEN_STATES,
     Commented,
     Identified,
     Linked,
+    Looked,
     Mentioned,
     Observation,
     Observed,
@@ -27,6 +32,7 @@ from service.providers.github.payloads import (
     IssueEvent,
     Item,
     ItemEvent,
+    Label,
     PullRequestEvent,
     type_name,
 )
@@ -104,12 +110,13 @@ def _item(
     """The observations that issues and pull requests share: their state, their creation, and the latest change."""
     at = _updated_at(seen)
     place = traits({"what": what, "project": event.repository.full_name, "branch": branch})
-    reason = seen.state_reason if seen.closed_at else None
+    reason = seen.state_reason if seen.closed_at and not _is_open(seen) else None
     looks = traits({"title": seen.title, "url": seen.html_url, "item_type": _shown_type(event, seen), "reason": reason})
-    labels = tuple(label.name for label in (seen.labels or ())[:_MOST_LABELS])
+    names = tuple(filter(None, (label.name for label in _labels(event, seen))))
     observations: list[Observation] = [
-        Observed("seen", subject, at, {**place, **looks, "label": labels}),
+        Observed("seen", subject, at, {**place, **looks, "label": names[:_MOST_LABELS]}),
         *([Observed("created", subject, utc(seen.created_at), place)] if seen.created_at else []),
+        _looked(event, seen, subject, names),
     ]
     # The action of a comment event is about the comment, not about its issue.
     action = "" if isinstance(event, IssueCommentEvent) else event.action
@@ -147,8 +154,26 @@ def _typed(event: IssueEvent, subject: Ref) -> list[Observation]:
             return []
 
 
+def _looked(event: ItemEvent, seen: Item, subject: Ref, names: tuple[str, ...]) -> Looked:
+    # A list with a label without a name, or a longer list, is not read as a whole.
+    complete = seen.labels is not None and len(names) == len(_labels(event, seen)) <= _MOST_LABELS
+    item_type = None if seen.type is UNSET else _shown_type(event, seen)
+    return Looked(subject, _updated_at(seen), names if complete else None, item_type, _is_open(seen))
+
+
+def _labels(event: ItemEvent, seen: Item) -> Sequence[Label]:
+    """The labels that an item has. Gitea still lists the labels in the payload that reports the loss of all of them."""
+    return () if event.action == "label_cleared" else seen.labels or ()
+
+
+def _is_open(seen: Item) -> bool | None:
+    """Whether an issue or pull request is open. Gitea keeps `closed_at` after a reopening, so the state decides."""
+    known = OPEN_STATES.get(seen.state.lower()) if seen.state else None
+    return False if known is None and seen.closed_at is not None else known
+
+
 def _closed(event: ItemEvent, issue: Item, subject: Ref) -> list[Observation]:
-    if issue.closed_at is None:
+    if issue.closed_at is None or _is_open(issue):
         return []
     known: dict[Trait, str | None] = {
         "what": "item",

@@ -11,6 +11,12 @@ class Named(msgspec.Struct):
     name: str
 
 
+class Label(msgspec.Struct):
+    """A label of an item. Without its name, the list of labels is not known."""
+
+    name: str | None = None
+
+
 class Numbered(msgspec.Struct):
     number: Number
 
@@ -28,11 +34,12 @@ class Item(msgspec.Struct):
     created_at: datetime | None = None
     title: str = ""
     html_url: str = ""
-    labels: list[Named] | None = None
+    labels: list[Label] | None = None
     updated_at: datetime | None = None
     closed_at: datetime | None = None
+    state: str | None = None
     state_reason: str | None = None
-    type: object = None
+    type: object = msgspec.UNSET
     """The issue type that the organisation defined: an object with a `name`; null if the issue has no type."""
     repository_url: str | None = None
     parent_issue_url: str | msgspec.UnsetType | None = msgspec.UNSET

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TypeAlias
 
 from service.deliveries.decoding import decode, first_known, read_time, traits
-from service.deliveries.observation import Nothing, Observation, Observed, Trait
+from service.deliveries.observation import OPEN_STATES, Looked, Nothing, Observation, Observed, Trait
 from service.lifecycle.references import Ref, item
 from service.providers.gitlab.payloads import AssigneeChange, Changes, Issue, IssueEvent, Item, ItemEvent, Label
 from service.providers.gitlab.projects import identified, known_path, path
@@ -51,13 +51,24 @@ def looks(
         where: the item's path in the payload.
     """
     described = traits({"title": seen.title, "url": seen.url})
-    titles = tuple(islice(_titles(labels if labels is not None else seen.labels), _MOST_LABELS))
+    listed = labels if labels is not None else seen.labels
+    every = _titles(listed)
+    titles = tuple(islice(every, _MOST_LABELS))
     labelled: Traits = {"label": titles} if titles else {}
-    created = opened_at(seen, where)
+    # A list with a label without a title, or a longer list, is not read as a whole.
+    is_complete = listed is not None and len(every) <= _MOST_LABELS and all(label.title for label in listed)
+    at, created = seen_at(seen, where), opened_at(seen, where)
+    type_name = next(iter(known.get("item_type", ())), None)
     return [
-        Observed("seen", subject, seen_at(seen, where), {**place, **known, **described, **labelled}),
+        Observed("seen", subject, at, {**place, **known, **described, **labelled}),
         *([Observed("created", subject, created, place)] if created else []),
+        Looked(subject, at, titles if is_complete else None, type_name, is_open(seen)),
     ]
+
+
+def is_open(seen: Item) -> bool | None:
+    """Whether an issue or merge request is open, if the payload tells."""
+    return OPEN_STATES.get((seen.state or "").lower())
 
 
 def happened(event: ItemEvent, action: str | None, subject: Ref, place: Traits, at: datetime) -> list[Observation]:
@@ -78,7 +89,7 @@ def happened(event: ItemEvent, action: str | None, subject: Ref, place: Traits, 
 
 
 def closed(seen: Issue, subject: Ref, place: Traits, where: str = _HERE) -> list[Observation]:
-    if not seen.closed_at and seen.action != "close":
+    if seen.action != "close" and (not seen.closed_at or is_open(seen)):
         return []
     at = read_time(seen.closed_at, f"{where}.closed_at") if seen.closed_at else seen_at(seen, where)
     reason = "duplicate" if seen.duplicated_to_id is not None else "moved" if seen.moved_to_id is not None else None

@@ -129,10 +129,16 @@ _READERS: Mapping[str, Callable[[_Update, Change], list[Observation]]] = {
 
 
 def _category_to(ticket: Ticket, change: Change) -> str | None:
-    """The category of the new status, if the ticket still has that status."""
+    """The category of the new status, if the ticket still has that status.
+
+    Names are compared only without ids: a status may have been renamed, and another status may have its name now.
+    """
     status = ticket.fields.status or Status()
+    shown, entered = str(status.id), str(change.to)
+    if shown.isdecimal() and entered.isdecimal():
+        return ticket.category if shown == entered else None
     same_name = bool(status.name) and (status.name or "").lower() == (change.to_text or "").lower()
-    return ticket.category if same_name or (status.id is not None and str(status.id) == str(change.to)) else None
+    return ticket.category if same_name else None
 
 
 def _moved(update: _Update, known: Mapping[Trait, str | None]) -> Observed:

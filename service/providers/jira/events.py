@@ -7,8 +7,9 @@ from service.deliveries.decoding import decode
 from service.deliveries.observation import Nothing, Observation, Observed
 from service.providers.jira.changelog import MOST_CHANGES, read_changelog, read_history
 from service.providers.jira.comments import read_comment, read_edited_comment
+from service.providers.jira.links import links
 from service.providers.jira.payloads import Change, Comment, CommentEvent, Issue, IssueEvent, TransitionEvent
-from service.providers.jira.tickets import Ticket, closed, identities, links, looks
+from service.providers.jira.tickets import Ticket, closed, identities, looks
 
 _CREATED = "jira:issue_created"
 _UPDATED = "jira:issue_updated"
@@ -36,7 +37,7 @@ def read_issue_event(name: str, payload: bytes) -> list[Observation]:
         *([read_edited_comment(ticket, edited)] if edited else []),
         # If the status changed, the changelog reports the closing, so no time needs to be inferred.
         *closed(ticket, inferred=not any(map(_is_move, changed))),
-        *links(ticket),
+        *links(ticket, changes),
         *identities(ticket),
     ]
 
@@ -58,7 +59,14 @@ def _read_state(ticket: Ticket, issue: Issue, changes: Sequence[Change]) -> list
     # Report no activity: a rule may send every ticket at a set time, although nothing happened to them.
     past, changed = read_history(ticket, issue.changelog), read_changelog(ticket, changes)
     told = any(map(_is_move, changed)) or any(_is_move(one) and _is_done(one) for one in past)
-    return [*looks(ticket), *past, *changed, *closed(ticket, inferred=not told), *links(ticket), *identities(ticket)]
+    return [
+        *looks(ticket),
+        *past,
+        *changed,
+        *closed(ticket, inferred=not told),
+        *links(ticket, changes),
+        *identities(ticket),
+    ]
 
 
 def _is_move(one: Observation) -> TypeGuard[Observed]:

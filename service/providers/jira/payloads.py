@@ -61,7 +61,7 @@ _FIELD_NAMES = {
 
 
 class Fields(msgspec.Struct, rename=_FIELD_NAMES):
-    """A ticket's fields. The ticket has no parent if `parent` is null; the parent is unknown if `parent` is absent."""
+    """A ticket's fields. The ticket has no parent if `parent` is null, or absent among all other fields."""
 
     summary: str | None = None
     created: str | None = None

@@ -1,20 +1,17 @@
-"""A ticket: its reference, its state, its creation and closing, and its links."""
+"""A ticket: its reference, its state, its creation and its closing."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from msgspec import UNSET
-
 from service.deliveries.decoding import from_milliseconds, read_time, traits
 from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.identities import identify, site_of
-from service.deliveries.observation import Identified, Kind, Linked, Observation, Observed, Trait
-from service.lifecycle.evidence import MOST_TARGETS
+from service.deliveries.observation import Identified, Kind, Looked, Observation, Observed, Trait
 from service.lifecycle.references import Ref
-from service.providers.jira.payloads import Comment, Fields, Issue, Link
+from service.providers.jira.payloads import Comment, Fields, Issue
 from service.providers.jira.references import reference
 
 MOST_LABELS = 100
@@ -35,7 +32,6 @@ _CATEGORIES: Mapping[str, str] = {
 # Reject the URL of Atlassian's API gateway, which payloads for apps contain: it leads to no page for people.
 _GATEWAY = "api.atlassian.com"
 _SITE = re.compile(r"(?!https?://api\.atlassian\.com/)(https?://[^\s/?#@]+(?:/[^\s?#@]*?)?)/rest/", re.IGNORECASE)
-_SERVES = frozenset({"implements", "tests", "validates", "is part of", "is evidence for"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +102,19 @@ def looks(ticket: Ticket, *, in_part: bool = False) -> list[Observation]:
     labelled: dict[Trait, tuple[str, ...]] = {"label": labels} if labels else {}
     seen = Observed("seen", ticket.subject, ticket.at, {**place, **traits(known), **labelled})
     if not fields.created:
-        return [seen]
+        return [seen, _looked(ticket)]
     created = read_time(fields.created, "$.issue.fields.created")
-    return [seen, Observed("created", ticket.subject, created, ticket.place)]
+    return [seen, _looked(ticket), Observed("created", ticket.subject, created, ticket.place)]
+
+
+def _looked(ticket: Ticket) -> Looked:
+    fields = ticket.fields
+    complete = fields.labels is not None and len(fields.labels) <= MOST_LABELS
+    labels = tuple(filter(None, fields.labels or ())) if complete else None
+    item_type = (fields.issuetype.name or None) if fields.issuetype else None
+    is_open = None if ticket.category is None else ticket.category != "done"
+    status = fields.status.id if fields.status else None
+    return Looked(ticket.subject, ticket.at, labels, item_type, is_open, "" if status is None else str(status))
 
 
 def identities(ticket: Ticket) -> list[Identified]:
@@ -160,32 +166,6 @@ def ending(resolution: str | None, status: str | None) -> Mapping[Trait, tuple[s
     """The trait that says how a ticket ended: in its resolution and its status, which is in the category done."""
     words = tuple(filter(None, (resolution, status)))
     return {"ending": words} if words else {}
-
-
-def links(ticket: Ticket) -> list[Observation]:
-    """The links to the ticket's parent, and to the tickets that this ticket is evidence for."""
-    parent, others = ticket.fields.parent, ticket.fields.links
-    observations: list[Observation] = []
-    if parent is None:
-        observations.append(_linked(ticket, "parent", frozenset()))
-    elif parent is not UNSET and (above := reference(parent.key)):
-        observations.append(_linked(ticket, "parent", frozenset({above})))
-    if others is not None:
-        observations.append(_linked(ticket, "link", frozenset(islice(_served(others), MOST_TARGETS))))
-    return observations
-
-
-def _linked(ticket: Ticket, channel: str, targets: frozenset[Ref]) -> Linked:
-    return Linked(ticket.subject, channel, ticket.subject, targets, ticket.at)
-
-
-def _served(links: list[Link]) -> Iterator[Ref]:
-    """The tickets that a ticket with these links is evidence for: the targets of links with a name in `_SERVES`."""
-    for link in links:
-        name = (link.type.outward or "").strip().lower() if link.type else ""
-        target = reference(link.outward_issue.key) if link.outward_issue else None
-        if name in _SERVES and target is not None:
-            yield target
 
 
 def _time(timestamp: int | None, fields: Fields, comment: Comment | None) -> datetime:

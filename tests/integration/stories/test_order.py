@@ -10,7 +10,17 @@ from uuid import NAMESPACE_OID, uuid5
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.deliveries.observation import Commented, Linked, Mentioned, Observation, Observed, Pushed, Renamed, Trait
+from service.deliveries.observation import (
+    Commented,
+    Linked,
+    Looked,
+    Mentioned,
+    Observation,
+    Observed,
+    Pushed,
+    Renamed,
+    Trait,
+)
 from service.lifecycle.aliases import Alias, Aliases
 from service.lifecycle.events import LifecycleEvent, Shipped
 from service.lifecycle.evidence import Graph, LinkSet
@@ -41,6 +51,7 @@ LABELS = (
     "risk:bold",
     "learning:shared",
 )
+PARENTS = (frozenset[Ref](), frozenset({ITEMS[0]}), frozenset({TICKET}))
 COMMANDS = ("/experiment start", "/experiment conclude failed basic", "/experiment team ads", "/experiment reopen")
 RENAMES = (
     (Ref("github:acme/app"), Ref("github:acme/web")),
@@ -73,17 +84,39 @@ def _seen(subject: Ref, when: datetime, labels: Sequence[str], branch: str = "")
 
 
 @st.composite
+def looks(draw: st.DrawFn, subject: Ref, when: datetime, labels: Sequence[str], *, closed: bool) -> Looked:
+    """The state of a payload that may omit each of its parts. A ticket also shows its type and its status."""
+    listed = draw(st.sampled_from([None, tuple(labels)]))
+    is_open = draw(st.sampled_from([None, not closed]))
+    if subject != TICKET:
+        return Looked(subject, when, listed, is_open=is_open)
+    return Looked(subject, when, listed, draw(st.sampled_from([None, "Task"])), is_open, draw(st.sampled_from("035")))
+
+
+HAPPENED = ("nothing", "labelled", "unlabelled", "assigned", "closed", "abandoned", "duplicate", "reopened", "moved")
+
+
+@st.composite
 def about_an_item(draw: st.DrawFn) -> Told:
-    subject, when = draw(st.sampled_from(ITEMS)), draw(moments)
-    said: list[Observation] = [_seen(subject, when, draw(st.lists(st.sampled_from(LABELS), max_size=3)))]
+    subject, when, happened = draw(st.sampled_from(ITEMS)), draw(moments), draw(st.sampled_from(HAPPENED))
+    labels = draw(st.lists(st.sampled_from(LABELS), max_size=3))
+    said: list[Observation] = [_seen(subject, when, labels)]
+    closed = happened in ("closed", "abandoned", "duplicate")
+    said.append(draw(looks(subject, when, labels, closed=closed)))
     said.append(Observed("created", subject, at(2), {"what": ("item",)}))
-    match draw(st.sampled_from(["labelled", "unlabelled", "assigned", "closed", "abandoned", "duplicate", "reopened"])):
+    match happened:
+        case "nothing":
+            # The delivery that reported the change was lost, or its payload did not say what changed.
+            said.append(Linked(subject, "parent", subject, draw(st.sampled_from(PARENTS)) - {subject}, when))
+        case "moved":
+            words: dict[Trait, tuple[str, ...]] = {"status_from": ("Done",), "status_to": ("Doing",)}
+            said.append(Observed("moved", subject, when, {**words, "category_to": ("in progress",)}))
         case "labelled" | "unlabelled" as kind:
             said.append(Observed(kind, subject, when, {"label": (draw(st.sampled_from(LABELS)),)}))
         case "assigned" | "reopened" as kind:
             said.append(Observed(kind, subject, when))
         case "closed":
-            said.append(Observed("closed", subject, when))
+            said.append(Observed("closed", subject, when, {"status_to": ("Done",)} if subject == TICKET else {}))
         case "abandoned":
             said.append(Observed("closed", subject, when, {"reason": ("not_planned",)}))
         case _:
@@ -96,14 +129,16 @@ def about_a_change(draw: st.DrawFn) -> Told:
     subject, when = draw(st.sampled_from(CHANGES)), draw(moments)
     branch = draw(st.sampled_from(["exp/ML-1-cache", "cache", "ML-1"]))
     closes = draw(st.frozensets(st.sampled_from(ITEMS), max_size=2))
+    labels, merged = draw(st.lists(st.sampled_from(LABELS), max_size=2)), draw(st.booleans())
     said: list[Observation] = [
-        _seen(subject, when, draw(st.lists(st.sampled_from(LABELS), max_size=2)), branch),
+        _seen(subject, when, labels, branch),
+        draw(looks(subject, when, labels, closed=merged)),
         Observed("created", subject, at(3), {"what": ("change",)}),
         Linked(subject, "body", subject, closes, when),
         Linked(draw(st.sampled_from(COMMITS)), "head", subject, frozenset({subject}), when),
         Mentioned(subject, "branch", branch, when),
     ]
-    if draw(st.booleans()):
+    if merged:
         said.append(Observed("merged", subject, when))
     return Told("github", tuple(said))
 

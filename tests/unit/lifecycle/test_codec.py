@@ -16,6 +16,7 @@ from service.lifecycle.events import (
     Refused,
     Reopened,
     Shipped,
+    Shown,
     Signalled,
     Started,
     Withdrawn,
@@ -102,6 +103,19 @@ PINNED: list[tuple[LifecycleEvent, str, dict[str, Any], str]] = [
         "6fff82a7-2735-8e93-8f8f-418914e9a538",
     ),
     (Reopened(ITEM, at(1), left="done"), "reopened", {"left": "done"}, "a314591b-89fa-8062-922d-b7981b52bd00"),
+    (Shown(ITEM, at(1)), "shown", {}, "0e925caf-d5af-83e2-8695-d0a141e74e18"),
+    (
+        Shown(ITEM, at(1), ("0a1b2c", "3d4e5f"), "", is_open=True, status="5"),
+        "shown",
+        {"labels": ["0a1b2c", "3d4e5f"], "item_type": "", "is_open": True, "status": "5"},
+        "8766bd66-d5d5-8fd4-847d-5885561c82a8",
+    ),
+    (
+        Shown(ITEM, at(1), (), is_open=False),
+        "shown",
+        {"labels": [], "is_open": False},
+        "47f33a45-552f-8b3c-88ff-8380b30f3d5b",
+    ),
 ]
 EVENTS = [event for event, _, _, _ in PINNED]
 

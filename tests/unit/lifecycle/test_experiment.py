@@ -16,6 +16,7 @@ from service.lifecycle.events import (
     Reopened,
     Result,
     Shipped,
+    Shown,
     Signalled,
     Started,
     Withdrawn,
@@ -600,14 +601,10 @@ def test_a_label_counts_if_a_payload_lists_it_without_an_explicit_addition() -> 
     assert folded(closed(at(2)), overheard("outcome", "worked", at(1))).outcome is Outcome.WORKED
 
 
-def test_a_label_that_a_payload_lists_after_its_removal_stays_removed() -> None:
-    experiment = folded(
-        closed(at(2)),
-        declared("outcome", "worked", at(3)),
-        withdrawn("outcome", "worked", at(4)),
-        overheard("outcome", "worked", at(5)),
-    )
-    assert experiment.outcome is Outcome.UNDECLARED
+def test_a_label_that_a_payload_lists_after_its_removal_was_added_again() -> None:
+    removed = closed(at(2)), declared("outcome", "worked", at(3)), withdrawn("outcome", "worked", at(4))
+    assert folded(*removed, overheard("outcome", "worked", at(4))).outcome is Outcome.UNDECLARED
+    assert folded(*removed, overheard("outcome", "worked", at(5))).outcome is Outcome.WORKED
 
 
 def test_a_label_that_a_payload_listed_does_not_count_after_its_removal() -> None:
@@ -899,6 +896,15 @@ def instants_of(subject: Ref) -> st.SearchStrategy[LifecycleEvent]:
         st.builds(Reopened, st.just(subject), INSTANTS, st.booleans(), STATUSES),
         st.builds(Shipped, st.just(subject), INSTANTS),
         st.builds(Active, st.just(subject), INSTANTS),
+        st.builds(
+            Shown,
+            st.just(subject),
+            INSTANTS,
+            st.sampled_from([None, ()]),
+            st.sampled_from([None, "", "5cf9d5"]),
+            st.sampled_from([None, True, False]),
+            st.sampled_from(["", "3", "5"]),
+        ),
     )
 
 

@@ -13,12 +13,15 @@ from service.lifecycle.events import (
     LifecycleEvent,
     Proposed,
     Reopened,
+    Shown,
     Signalled,
     Started,
     Withdrawn,
 )
+from service.lifecycle.exclusions import find_exclusion
 from service.lifecycle.experiment import fold
 from service.lifecycle.references import Ref
+from service.lifecycle.shown import key_of
 from service.lifecycle.thinning import MOST_UNTHINNED, thin
 from tests.support.builders import at
 
@@ -68,6 +71,30 @@ def test_an_experiment_that_is_closed_and_reopened_thousands_of_times_keeps_its_
         assert fold(ROOT, thin(events), []) == fold(ROOT, events, [])
 
 
+def _labelled(time: datetime, *labels: str) -> Shown:
+    return Shown(ROOT, time, tuple(map(key_of, labels)), is_open=True)
+
+
+def test_a_busy_subject_loses_its_label_on_the_day_of_the_first_state_without_it() -> None:
+    marked = [event for event in _stated(_minutes(5000)) if event.occurred_at < at(4)]
+    states = [_labelled(time, *(["experiment"] if time < at(4) else [])) for time in _minutes(5000)]
+    thinned = thin([*marked, *states])
+    assert len(thinned) < 700
+    exclusion = find_exclusion(thinned)
+    assert exclusion is not None
+    assert (exclusion.reason, exclusion.since.date()) == ("unmarked", at(4).date())
+
+
+def test_a_busy_subject_keeps_a_state_with_labels_among_thousands_that_do_not_tell_the_labels() -> None:
+    silent = [Shown(ROOT, time, is_open=True) for time in _minutes(5000)]
+    told = _labelled(_minutes(2500)[-1], "bug")
+    assert told in thin([*silent, told])
+
+
+def test_states_of_a_busy_subject_are_thinned_although_their_labels_change() -> None:
+    assert len(thin([_labelled(time, f"label {number}") for number, time in enumerate(_minutes(5000))])) < 120
+
+
 SOME = st.lists(
     st.builds(
         lambda minute, make: make(at(2) + timedelta(minutes=minute * 7)),
@@ -80,6 +107,8 @@ SOME = st.lists(
                 lambda when: Declared(ROOT, when, "title", f"of {when:%H}", "item"),
                 lambda when: Declared(ROOT, when, "experiment", "true", "label", label="experiment"),
                 lambda when: Withdrawn(ROOT, when, "experiment", "true", "label", label="experiment"),
+                lambda when: Shown(ROOT, when, (f"{when:%H}",), is_open=True),
+                lambda when: Shown(ROOT, when, is_open=False, status=f"{when:%M}"),
             ]
         ),
     ),

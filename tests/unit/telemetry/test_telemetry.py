@@ -42,7 +42,7 @@ def test_every_kind_of_lifecycle_event_begins_at_zero() -> None:
     telemetry = Telemetry([])
     kinds = (
         *("proposed", "started", "signalled", "concluded", "reopened", "shipped", "active"),
-        *("declared", "withdrawn", "refused"),
+        *("declared", "withdrawn", "refused", "shown"),
     )
     assert _series(telemetry, "lifecycle_events_recorded_total") == [{"kind": kind} for kind in kinds]
     assert {_value(telemetry, "lifecycle_events_recorded_total", kind=kind) for kind in kinds} == {0}
