@@ -1,6 +1,7 @@
 """The addresses that `loopgauge serve` prints, each with the token that it needs."""
 
 import logging
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import structlog
 
 from service.commands.local_service import bracketed, browsable
 from service.commands.sign_in import sign_in_link
+from service.commands.table import Table
 from service.guards import metrics_are_open
 from service.presentation.sources import source_path
 from service.rules.model import Rules
@@ -26,6 +28,8 @@ from service.settings import (
     recorded,
     thresholds_in_force,
 )
+
+_INDENT = "  "
 
 _log = structlog.get_logger(__name__)
 
@@ -56,7 +60,13 @@ def addresses(settings: Settings, host: str, port: int) -> Iterator[Address]:
         return
     yield _scorecard(settings, url)
     for name, source in settings.sources.items():
-        yield Address(f"{url}{source_path(name, source.provider)}", f"receives the webhooks of the source {name}")
+        yield Address(
+            f"{url}{source_path(name, source.provider)}", f"webhooks of {name}{_of_provider(name, source.provider)}"
+        )
+
+
+def _of_provider(name: str, provider: str) -> str:
+    return "" if name == provider else f" ({provider})"
 
 
 def _metrics(settings: Settings, url: str) -> Address:
@@ -77,10 +87,15 @@ def _scorecard(settings: Settings, url: str) -> Address:
     return Address(page, about, "LOOPGAUGE_API_TOKENS__READ", closed=True)
 
 
-def describe(host: str, port: int, listed: list[Address]) -> str:
-    """The addresses as text for a terminal."""
-    width = max(len(address.url) for address in listed)
-    lines = [f"  {address.url:{width}}  {address.about}{_need(address)}" for address in listed]
+def describe(host: str, port: int, listed: list[Address], width: int = 80) -> str:
+    """The addresses as text for a terminal.
+
+    Args:
+        width: the number of columns of the terminal.
+    """
+    rows = [(address.url, f"{address.about}{_need(address)}") for address in listed]
+    table = Table(("", ""), rows, width - len(_INDENT), whole=True)
+    lines = [f"{_INDENT}{line}" for row in rows for line in table.row(row)]
     return "\n".join([f"loopgauge listens on {bracketed(host)}:{port}.", *lines])
 
 
@@ -139,7 +154,7 @@ def announce(settings: Settings, listening: socket.socket, *, is_new: bool = Fal
     host, port = listening.getsockname()[:2]
     listed = list(addresses(settings, host, port))
     if sys.stderr.isatty() and logging.getLogger().isEnabledFor(logging.INFO):
-        click.echo(describe(host, port, listed), err=True)
+        click.echo(describe(host, port, listed, shutil.get_terminal_size().columns), err=True)
     else:
         told = [{"url": address.url, "token": address.token} for address in listed]
         url = f"http://{bracketed(host)}:{port}"
@@ -155,7 +170,7 @@ def _tell_how_to_sign_in(link: str) -> None:
         if link:
             _log.info("open the link to sign a browser in; later, `loopgauge sign-in` prints it", link=link)
     elif link:
-        click.echo(f"To sign a browser in, open {link}\nLater, `loopgauge sign-in` prints this link.", err=True)
+        click.echo(f"To sign a browser in, open this link; later, `loopgauge sign-in` prints it:\n{link}", err=True)
     else:
         click.echo("To sign a browser in, open the link that `loopgauge sign-in` prints.", err=True)
 

@@ -66,6 +66,25 @@ def test_each_log_line_is_one_json_object_if_there_is_no_terminal(monkeypatch: p
     assert (second["event"], second["level"], second["logger"]) == ("watch out", "warning", "some.library")
 
 
+def test_a_log_line_fits_the_terminal_and_keeps_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    configure_logs("info")
+    link = "http://127.0.0.1:8080/" + "x" * 90
+    structlog.get_logger("service").warning("a short line")
+    structlog.get_logger("service").warning("one thought after the other " * 9, link=link, count=3)
+    _log_a_failure()
+    shown = click.unstyle(terminal.getvalue())
+    log, _, traceback = shown.partition("Traceback (most recent call last):")
+    lines = log.splitlines()
+    assert [line for line in lines if len(line) > 80] == [f"    link={link}"]
+    assert log.split().count("thought") == 9
+    assert lines[0].endswith(" a short line [service]")
+    # Python prints the lines of a traceback as they are.
+    assert '  File "' in traceback
+
+
 def test_no_text_in_a_log_line_controls_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = _Terminal()
     monkeypatch.setattr("sys.stderr", terminal)

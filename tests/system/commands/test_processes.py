@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import click
 import pytest
 from sqlalchemy import text
 
@@ -188,6 +189,35 @@ async def test_lists_fit_the_terminal_and_show_ids_and_references_whole(database
         assert max(map(len, lines)) <= 80
         assert [word for word in wanted if word not in "\n".join(lines)] == []
         assert "\x1b" not in "".join(lines)
+
+
+def test_the_first_lines_of_the_service_fit_the_terminal(database_url: str, tmp_path: Path) -> None:
+    settings = {
+        "DATABASE_URL": database_url,
+        "DATA_DIR": str(tmp_path / "data"),
+        "SOURCES__GITHUB__SECRET": "bars-secret",
+        "SOURCES__JIRA_CLOUD__PROVIDER": "jira",
+        "SOURCES__JIRA_CLOUD__SECRET": "bars-secret",
+        "API_TOKENS__WRITE": "short",
+    }
+    terminal, end = pty.openpty()
+    variables = {**environment(**settings), "COLUMNS": "80"}
+    with subprocess.Popen([*COMMAND, "serve", "--port", "0"], stdout=end, stderr=end, env=variables) as process:
+        os.close(end)
+        shown = b""
+        while b"leading" not in shown and (chunk := _read(terminal)):
+            shown += chunk
+        process.terminate()
+        while chunk := _read(terminal):
+            shown += chunk
+        assert process.wait(PATIENCE_SECONDS) == 0
+    os.close(terminal)
+    lines = click.unstyle(shown.decode()).splitlines()
+    assert [line for line in lines if len(line) > 80 and "/sign-in?token=" not in line] == []
+    assert lines[0].startswith("loopgauge listens on 127.0.0.1:")
+    text = " ".join(" ".join(lines).split())
+    for told in ("webhooks of jira_cloud (jira)", "LOOPGAUGE_API_TOKENS__WRITE is short", "but LOOPGAUGE_SOURCES__"):
+        assert told in text
 
 
 def _lines_on_a_terminal(*arguments: str, **variables: str) -> Sequence[str]:

@@ -15,7 +15,8 @@ def _listed(host: str = "127.0.0.1", **given: Any) -> list[Address]:
 
 
 def _scorecard(**given: Any) -> str:
-    [line] = [line for line in describe("", 8080, _listed(**given)).splitlines() if "/scorecard" in line]
+    lines = describe("", 8080, _listed(**given), width=200).splitlines()
+    [line] = [line for line in lines if "/scorecard" in line]
     return line.partition("answers to the four questions")[2]
 
 
@@ -51,6 +52,32 @@ def test_the_addresses_open_in_a_browser(host: str, opened: str) -> None:
 
 def test_the_first_line_says_where_the_service_listens() -> None:
     assert describe("::", 8080, _listed("::")).startswith("loopgauge listens on [::]:8080.\n  http://[::1]:8080/ ")
+
+
+def _fits(text: str, width: int) -> bool:
+    """Whether each line fits, except for a single long word."""
+    return all(len(line) <= width or len(line.split()) == 1 for line in text.splitlines())
+
+
+@pytest.mark.parametrize("root_path", ["", "/loopgauge", "/a/long/path/below/which/a/proxy/serves/loopgauge"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "2001:db8:85a3:8d3:1319:8a2e:370:7348"])
+@pytest.mark.parametrize("width", [72, 80, 120])
+def test_the_addresses_fit_the_terminal_and_are_never_broken(root_path: str, host: str, width: int) -> None:
+    sources = {name: {"provider": "jira", "secret": name * 9} for name in ("jira", "jira_cloud_of_the_search_team")}
+    listed = _listed(host, root_path=root_path, sources=sources, metrics_token="x")
+    shown = describe(host, 18080, listed, width)
+    assert _fits(shown, width)
+    words = shown.split()
+    assert [address.url for address in listed if address.url not in words] == []
+    assert words.count("LOOPGAUGE_METRICS_TOKEN") == 1
+
+
+def test_a_source_with_a_name_of_its_own_names_its_provider() -> None:
+    sources = {"jira_cloud": {"provider": "jira", "secret": "x"}, "github": {"secret": "y"}}
+    assert {address.about for address in _listed(sources=sources) if "/webhooks/" in address.url} == {
+        "webhooks of jira_cloud (jira)",
+        "webhooks of github",
+    }
 
 
 def test_the_scorecard_is_open_if_reads_are_open_unless_a_token_is_set() -> None:
