@@ -62,8 +62,8 @@ Trait = Literal[
 ]
 """The name of an attribute that an observation has in addition to its kind.
 
-The values are the provider's own words, with three exceptions: `what` is `item`, `change` or `branch`; `category_to`
-is `new`, `in progress` or `done`; and the `reason` of a closed GitLab issue is `duplicate` or `moved`.
+The values are the provider's own words, with three exceptions: `what` is `item`, `change`, `branch` or `commit`;
+`category_to` is `new`, `in progress` or `done`; and the `reason` of a closed GitLab issue is `duplicate` or `moved`.
 """
 
 PLACE: frozenset[Trait] = frozenset({"what", "project", "component", "branch"})

@@ -13,6 +13,7 @@ from service.lifecycle.evidence import Graph
 from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
 from service.lifecycle.grounds import Grounds, find_grounds
+from service.lifecycle.merged_branches import Head, conclude_merged, merges_of, newest_heads
 from service.lifecycle.pushes import Shipments
 from service.lifecycle.references import Ref, split_project
 from service.lifecycle.roots import Components
@@ -43,6 +44,7 @@ class Surroundings:
         excluded: the subjects, ancestors and descendants that metrics exclude and that are evidence for no experiment.
         outsiders: the changes of outsiders that are not merged.
         events: the events of the subjects, and of every subject in `graph`, without events that thinning leaves out.
+        merges: the events on commits that conclude branches.
         shipments: for each commit, the deployments of later commits of the default branch that ship it.
         crowded: the stored names of subjects with many events that are not in `events`, because they are spare.
         canonical_names: the newest name of each stored name.
@@ -58,6 +60,7 @@ class Surroundings:
     events: Mapping[Ref, list[LifecycleEvent]]
     canonical_names: Mapping[Ref, Ref]
     aliases: Aliases
+    merges: frozenset[LifecycleEvent]
     shipments: Mapping[Ref, Sequence[Shipped]]
     crowded: Sequence[Ref]
 
@@ -175,7 +178,8 @@ async def read_surroundings(
         raise TooManyRelatives(f"the linked subjects have more than {MOST_EVENTS:,} events", busy)
     commits = {evidence for evidence, _ in pairs if evidence.startswith("commit:")}
     shipments = await pushes.read_shipments(connection, commits, names)
-    return await compute(partial(_surroundings, names, subjects, pairs, rows, shipments), len(pairs) + len(rows))
+    heads = await _read_heads(connection, pairs, rows)
+    return await compute(partial(_surroundings, names, subjects, pairs, rows, shipments, heads), len(pairs) + len(rows))
 
 
 async def read_experiments_of(
@@ -204,6 +208,7 @@ def _surroundings(
     pairs: Collection[tuple[Ref, Ref]],
     rows: Iterable[EventRow],
     shipments: Shipments,
+    heads: Iterable[Head],
 ) -> Surroundings:
     stored = events.decode_rows(rows)
     canonical_names = {subject: names.canonical(subject) for subject in {*stored, *chain.from_iterable(pairs)}}
@@ -214,6 +219,8 @@ def _surroundings(
         thinned = thin(subject_events)
         events_by_subject.setdefault(canonical_names[subject], []).extend(thinned)
         crowded += [subject] if len(subject_events) - len(thinned) >= _CROWD else []
+    renamed = (replace(head, branch=names.canonical(head.branch)) for head in heads)
+    merges = _conclude_branches(events_by_subject, newest_heads(renamed))
     marked = frozenset(subject for subject, own in events_by_subject.items() if is_marked(own))
     components = Components(graph, marked)
     relatives = graph.relatives({names.canonical(subject) for subject in subjects})
@@ -233,6 +240,7 @@ def _surroundings(
         events=events_by_subject,
         canonical_names=canonical_names,
         aliases=names,
+        merges=merges,
         shipments=_shipments(shipments, graph, names),
         crowded=crowded,
     )
@@ -250,6 +258,30 @@ def _shipments(shipments: Shipments, graph: Graph, names: Aliases) -> dict[Ref, 
         if shipped := shipments.of(subject, frozenset[str]().union(*projects)):
             found[subject] = shipped
     return found
+
+
+async def _read_heads(connection: Connection, pairs: Iterable[tuple[Ref, Ref]], rows: Iterable[EventRow]) -> list[Head]:
+    """Read the heads of the branches of which a commit came to the default branch."""
+    merged = {row[0] for row in rows if row[1] == "concluded" and row[0].startswith("commit:")}
+    if not merged:
+        return []
+    linked = [(commit, branch) for commit, branch in pairs if _is_head(commit, branch)]
+    branches = {branch for commit, branch in linked if commit in merged}
+    return await links.heads(connection, {commit for commit, _ in linked}, branches) if branches else []
+
+
+def _is_head(commit: Ref, branch: Ref) -> bool:
+    return commit.startswith("commit:") and branch.startswith("branch:")
+
+
+def _conclude_branches(
+    events_by_subject: dict[Ref, list[LifecycleEvent]], heads: Iterable[Head]
+) -> frozenset[LifecycleEvent]:
+    """Add their merges to the events of branches, and return these merges."""
+    merged = {head.branch: merges for head in heads if (merges := merges_of(head, events_by_subject))}
+    for branch, merges in merged.items():
+        events_by_subject[branch] = conclude_merged(events_by_subject.get(branch, ()), merges)
+    return frozenset(chain.from_iterable(merged.values()))
 
 
 async def _read_links(connection: Connection, names: Aliases, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:

@@ -10,7 +10,7 @@ from uuid import UUID
 from service.lifecycle.codec import event_id
 from service.lifecycle.declarations import declarations_in, value_of
 from service.lifecycle.errors import UnknownSubject
-from service.lifecycle.events import EARLIEST, Declaration, LifecycleEvent
+from service.lifecycle.events import EARLIEST, Concluded, Declaration, LifecycleEvent
 from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Experiment, is_marked_but_for_author
 from service.lifecycle.grounds import Grounds, applies_to_experiment
@@ -153,7 +153,9 @@ async def explain(
                 event,
                 shown,
                 experiment is not None
-                and applies_to_experiment(event, own=names.canonical(event.subject) == canonical)
+                and applies_to_experiment(
+                    event, own=names.canonical(event.subject) == canonical or event in surroundings.merges
+                )
                 and not objection(event),
                 objection(event),
                 origins.get((event.subject, identifier), ()),
@@ -161,6 +163,8 @@ async def explain(
             for event, identifier in page
             # Show only the deployment of a later commit.
             if event.subject not in deployed or event in shipping
+            # Each commit that comes to the default branch has such an event, but only the head of a branch concludes.
+            if not _is_merge(event) or event in surroundings.merges
             # Omit the declarations about a fork's branch: they contain the owner's name, and no metric uses them.
             if (shown := _without_owner(event.subject, subjects)) == event.subject or not isinstance(event, Declaration)
         ],
@@ -225,6 +229,11 @@ def _objections(surroundings: Surroundings, subject: Ref) -> Callable[[Lifecycle
         return reasons[0] if reasons and all(reasons) else ""
 
     return find
+
+
+def _is_merge(event: LifecycleEvent) -> bool:
+    """Whether an event says that a commit came to the default branch."""
+    return isinstance(event, Concluded) and event.subject.startswith("commit:")
 
 
 def _without_owner(subject: Ref, subjects: Collection[Ref]) -> str:

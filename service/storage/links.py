@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, RowMapping, text
 
 from service.lifecycle.evidence import LinkSet
+from service.lifecycle.merged_branches import Head
 from service.lifecycle.references import Ref
 from service.storage.database import Connection
 from service.storage.tables import array, columns
@@ -192,6 +193,20 @@ async def neighbourhood(connection: Connection, subjects: Collection[Ref], most:
     limits = {"most": most, "most_subjects": 2 * most + len(subjects)}
     rows = await connection.execute(NEIGHBOURHOOD, {"subjects": sorted(subjects), **limits})
     return [(evidence, target) for evidence, target in rows]
+
+
+_HEADS = text(
+    """
+    SELECT stated_by, evidence, stated_at FROM links
+    WHERE evidence = ANY(:commits) AND channel = 'branch' AND stated_by = ANY(:branches)
+    """
+)
+
+
+async def heads(connection: Connection, commits: Collection[Ref], branches: Collection[Ref]) -> list[Head]:
+    """Read which of the commits were heads of the branches."""
+    rows = await connection.execute(_HEADS, {"commits": sorted(commits), "branches": sorted(branches)})
+    return [Head(Ref(branch), Ref(commit), at) for branch, commit, at in rows]
 
 
 _ANCESTORS = text(

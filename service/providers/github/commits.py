@@ -90,8 +90,9 @@ def read_push(payload: bytes) -> Sequence[Observation] | Nothing:
     if at is None:
         return Nothing("the push names no time")
     # The default branch is evidence for no experiment: all work is merged into it sooner or later.
-    own = _branch(event, name, at) if name != event.repository.default_branch else _step(event, at)
     pushed = (event.commits or [])[-MOST_TARGETS:]
+    is_default = name == event.repository.default_branch
+    own = _default_branch(event, pushed, at) if is_default else _branch(event, name, at)
     messages = [observation for commit in pushed for observation in _message(commit, at)]
     if name == event.repository.default_branch:
         messages += _closing(event, pushed, at)
@@ -99,6 +100,18 @@ def read_push(payload: bytes) -> Sequence[Observation] | Nothing:
     if not own and not messages:
         return Nothing("a push to the default branch without a commit", tuple(known))
     return [*own, *messages, *known]
+
+
+def _is_zero(sha: object) -> bool:
+    """Whether a hash stands for no commit. Gitea reports the creation of a branch only in this way."""
+    return isinstance(sha, str) and set(sha) == {"0"}
+
+
+def _default_branch(event: PushEvent, pushed: Sequence[PushedCommit], at: datetime) -> list[Observation]:
+    """The step of the default branch, and the commits that it merges into this branch."""
+    place = traits({"what": "commit", "project": event.repository.full_name, "branch": event.repository.default_branch})
+    merged = [Observed("merged", commit(one.id), at, place) for one in pushed if is_commit(one.id)]
+    return [*_step(event, at), *merged]
 
 
 def _step(event: PushEvent, at: datetime) -> list[Observation]:
@@ -126,7 +139,7 @@ def _branch(event: PushEvent, name: str, at: datetime) -> list[Observation]:
     address = f"{event.repository.html_url}/tree/{name}" if event.repository.html_url else ""
     return [
         Observed("seen", subject, at, {**place, **traits({"title": name, "url": address})}),
-        *([Observed("created", subject, at, place)] if event.created else []),
+        *([Observed("created", subject, at, place)] if event.created or _is_zero(event.before) else []),
         Observed("active", subject, at),
         Mentioned(subject, "branch", name, at),
         *_head(event, subject, at),

@@ -102,20 +102,30 @@ def read_push(payload: bytes, received_at: datetime) -> Sequence[Observation] | 
     default = event.project.default_branch if event.project else None
     if event.after and set(event.after) == {"0"}:
         return _removed(event, name, received_at) if name != default else Nothing("the default branch was removed")
-    if not commits or not commits[-1].timestamp:
+    # A push has no time of its own, so use the time of its last commit. A branch that was created in GitLab's user
+    # interface, or from a tag, has no commit of its own: use the time of receipt.
+    stamp = commits[-1].timestamp if commits else None
+    if not stamp and not (_is_new(event) and name != default):
         return Nothing("the push has no commit with a time")
-    # A push has no time of its own, so use the time of its last commit.
-    at = read_time(commits[-1].timestamp, "$.commits[-1].timestamp")
+    at = read_time(stamp, "$.commits[-1].timestamp") if stamp else received_at
     # The default branch is evidence for no experiment: all work is merged into it sooner or later.
-    own = _branch(event, name, at) if name != default else _step(event, at)
-    messages = [observation for commit in commits[-MOST_TARGETS:] for observation in _message(commit, at)]
+    pushed = commits[-MOST_TARGETS:]
+    own = _branch(event, name, at) if name != default else _default_branch(event, name, pushed, at)
+    messages = [observation for commit in pushed for observation in _message(commit, at)]
     if name == default:
-        messages += _closing(event, commits[-MOST_TARGETS:], at)
+        messages += _closing(event, pushed, at)
     # The commits of a new branch may be older than the project's name.
-    known = identified(event.project, at) if event.before and set(event.before) != {"0"} else []
+    known = [] if _is_new(event) and stamp else identified(event.project, at)
     if not own and not messages:
         return Nothing("a push to the default branch without a commit", tuple(known))
     return [*own, *messages, *known]
+
+
+def _default_branch(event: PushEvent, name: str, pushed: Sequence[Commit], at: datetime) -> list[Observation]:
+    """The step of the default branch, and the commits that it merges into this branch."""
+    place = traits({"what": "commit", "project": path(event.project, event.repository), "branch": name})
+    merged = [Observed("merged", commit(one.id), at, place) for one in pushed if one.id and is_commit(one.id)]
+    return [*_step(event, at), *merged]
 
 
 def _step(event: PushEvent, at: datetime) -> list[Observation]:
@@ -155,15 +165,21 @@ def _branch(event: PushEvent, name: str, at: datetime) -> list[Observation]:
     address = f"{home}/-/tree/{name}" if home else None
     return [
         Observed("seen", subject, at, {**place, **traits({"title": name, "url": address})}),
-        *([Observed("created", subject, at, place)] if event.before and set(event.before) == {"0"} else []),
+        *([Observed("created", subject, at, place)] if _is_new(event) else []),
         Observed("active", subject, at),
         Mentioned(subject, "branch", name, at),
         *_head(event, subject, at),
     ]
 
 
+def _is_new(event: PushEvent) -> bool:
+    """Whether a push created its branch."""
+    return bool(event.before) and set(event.before or "") == {"0"}
+
+
 def _head(event: PushEvent, subject: Ref, at: datetime) -> list[Observation]:
-    if not event.after or not is_commit(event.after):
+    """The link from the last commit to its branch. The commit of a branch without commits belongs to another branch."""
+    if not event.commits or not event.after or not is_commit(event.after):
         return []
     return [Linked(commit(event.after), "branch", subject, frozenset({subject}), at)]
 

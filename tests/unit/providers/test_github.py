@@ -755,6 +755,7 @@ def test_a_pushed_commit_without_a_hash_is_ignored() -> None:
 def test_a_push_to_the_default_branch_is_observed_as_its_step_and_the_messages_of_its_commits() -> None:
     assert observe(push("main", commits=[pushed_commit("a" * 40, "ML-12: cache answers")])) == [
         Pushed(Push(Ref("github:acme/app"), Ref("commit:" + "e" * 40), (HEAD,), linear=True, pushed_at=at(3))),
+        Observed("merged", HEAD, at(3), traits(what="commit", project="Acme/App", branch="main")),
         Mentioned(HEAD, "message", "ML-12: cache answers", at(3)),
     ]
 

@@ -1008,6 +1008,7 @@ def test_a_push_to_the_default_branch_is_observed_as_its_step_and_the_messages_o
     before = Ref("commit:" + "d" * 40)
     assert observe(push(pushed("a" * 40, "cache", at(3)), ref="refs/heads/main")) == [
         Pushed(Push(Ref("gitlab:acme/app"), before, (HEAD,), linear=True, pushed_at=at(3))),
+        Observed("merged", HEAD, at(3), traits(what="commit", project="acme/app", branch="main")),
         Mentioned(HEAD, "message", "cache", at(3)),
     ]
 
@@ -1031,6 +1032,23 @@ def test_only_the_last_of_many_commits_are_read() -> None:
     assert (
         len([one for one in observed(many) if isinstance(one, Mentioned) and one.channel == "message"]) == MOST_TARGETS
     )
+
+
+@pytest.mark.parametrize("commits", [[], [{"id": "a" * 40}], None])
+def test_a_branch_without_a_commit_is_created_at_the_receipt_of_the_push(commits: Any) -> None:
+    received = at(10, "12:00:00")
+    [seen, created, *others] = observed({**push(before=ZEROS), "commits": commits})
+    assert isinstance(seen, Observed)
+    assert created == Observed(
+        "created", BRANCH, received, traits(what="branch", project="acme/app", branch="cache-answers")
+    )
+    assert [type(one) for one in others if isinstance(one, Linked)] == ([Linked] if commits else [])
+
+
+@pytest.mark.parametrize("commits", [[], [{"id": "a" * 40}], None])
+def test_a_new_default_branch_without_a_time_is_ignored(commits: Any) -> None:
+    new = push(before=ZEROS, ref="refs/heads/main")
+    assert observe({**new, "commits": commits}) == Nothing("the push has no commit with a time")
 
 
 @pytest.mark.parametrize("commits", [[], [{"id": "a" * 40}], None])
