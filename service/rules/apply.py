@@ -97,7 +97,7 @@ class _Findings:
                 self.identities.append(observation)
             case Pushed(push=push):
                 self.pushes.append(push)
-                self.missed.append("a push to the default branch marks no experiment")
+                self.missed.append("commits alone mark no experiment")
             case _ as never:
                 assert_never(never)
 
