@@ -1,49 +1,33 @@
-"""The scorecard as a table: each value with the size of its sample and its previous value."""
+"""The scorecard as a table, question by question."""
 
 import shlex
 import textwrap
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import click
 
-from service.lifecycle.durations import measure_duration
 from service.lifecycle.stages import STAGE_NAMES
-from service.lifecycle.taxonomy import FailureCategory
 from service.metrics.view import NO_TEAM, ORGANISATION, OTHER_TEAMS
-from service.scorecard.figure import Categories, Count, Figure, Moment, OfCategory, Scorecard, Share
+from service.presentation.scorecard_rows import (
+    UNKNOWN,
+    Row,
+    bar,
+    category_row,
+    combine,
+    counted,
+    distinct,
+    figure_row,
+    listed,
+)
+from service.scorecard.figure import Categories, Figure, Scorecard
 
 _LABEL, _VALUE, _SAMPLE, _WIDEST = 25, 29, 8, 100
 _INDENT = "  "
-_BAR = 4
-_PARTS = " ▏▎▍▌▋▊▉█"
 _TEAMS = {ORGANISATION: "all teams", NO_TEAM: "no team", OTHER_TEAMS: "other teams"}
-_UNKNOWN = "not known yet"
 
 Lines: TypeAlias = Iterator[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A row of the table.
-
-    Attributes:
-        text: the value as text; empty if there is no value.
-        sample: the size of the sample, or an empty text if the value is itself a number of experiments.
-        previous: the previous value and the direction of the change, or an empty text.
-        reason: the reason why there is no value.
-        too_few: whether the reason is the size of the sample.
-    """
-
-    label: str
-    text: str
-    sample: str = ""
-    previous: str = ""
-    reason: str = ""
-    colour: str | None = None
-    too_few: bool = False
 
 
 def table(card: Scorecard, width: int, *, names_options: bool = True) -> str:
@@ -70,7 +54,10 @@ def _printable(team: str) -> str:
 class _Table:
     def __init__(self, card: Scorecard, width: int) -> None:
         self._card = card
+        self._minimum = card.minimum_sample
         self._width = width
+        # Whether a printed row has the size of its sample, and whether one has a previous value.
+        self._has_sample = self._has_previous = False
 
     def lines(self, *, names_options: bool) -> Lines:
         card = self._card
@@ -92,78 +79,112 @@ class _Table:
             yield click.style(title, bold=True)
             yield from lines
         yield ""
-        yield from self._dimmed(f"n: the number of experiments behind a value; was: the value {card.window} earlier.")
+        yield from self._dimmed(" ".join(self._legend()))
         if names_options and card.team == ORGANISATION:
             yield from self._options()
 
+    def _legend(self) -> Iterator[str]:
+        """The sentences about the terms in the rows."""
+        terms = {
+            "n: the number of experiments behind a value": self._has_sample,
+            f"was: the value {self._card.window} earlier": self._has_previous,
+        }
+        if shown := "; ".join(term for term, is_shown in terms.items() if is_shown):
+            yield f"{shown}."
+        if self._card.sharing.failed.n < self._minimum:
+            yield (
+                f"A median or share of fewer than {self._minimum} experiments says nothing about the next "
+                "ones, so none is shown."
+            )
+
     def _idea_to_answer(self) -> Lines:
-        asked = self._card.idea_to_answer
+        asked, estimated = self._card.idea_to_answer, self._card.idea_to_answer.with_open_loops
         whose = "default threshold" if self._card.team == ORGANISATION else "threshold"
-        yield from self._line(_Row(whose, asked.threshold.words))
-        yield from self._block(
+        yield from self._line(Row(whose, asked.threshold.words))
+        exact = (
             self._duration("median", asked.median),
             self._duration("p90", asked.p90),
             self._row("within the threshold", asked.answered_within_threshold),
         )
-        estimated = asked.with_open_loops
-        yield click.style(f"{_INDENT}including open and abandoned experiments (estimated)", dim=True)
-        yield from self._block(
+        with_open = (
             self._duration("median", estimated.median),
             self._duration("p90", estimated.p90),
             self._within(estimated.answered_by_threshold),
         )
-        yield click.style(f"{_INDENT}each stage (median)", dim=True)
         longest = max((stage.median.value or 0 for stage in asked.stages), default=0)
-        yield from self._block(
-            *(self._row(STAGE_NAMES[one.stage], one.median, _bar(one.median.value, longest)) for one in asked.stages)
-        )
+        stages = [self._row(STAGE_NAMES[one.stage], one.median, bar(one.median.value, longest)) for one in asked.stages]
+        if not any(row.text for row in (*exact, *with_open, *stages)):
+            yield from self._line(Row(UNKNOWN, "", reason=self._little_known(asked.median.n, estimated.median.n)))
+            return
+        yield from self._block(*exact)
+        yield click.style(f"{_INDENT}including open and abandoned experiments (estimated)", dim=True)
+        yield from self._block(*with_open)
+        yield click.style(f"{_INDENT}each stage (median)", dim=True)
+        yield from self._block(*stages)
+
+    def _little_known(self, answered: int, proposed: int) -> str:
+        """The reason why no duration is known."""
+        if not proposed:
+            return "none proposed" if not answered else f"only {answered} answered, fewer than {self._minimum}"
+        begin = f"only {answered} answered and" if answered else "none answered, and only"
+        return f"{begin} {proposed} proposed, fewer than {self._minimum}"
 
     def _sharing(self) -> Lines:
         asked = self._card.sharing
-        yield from self._block(self._row("last failure shared", asked.last_failure_shared))
-        yield from self._line(_counted("learnings shared", asked.learnings_shared))
-        yield from self._line(_counted("failed", asked.failed, "answered"))
+        last = self._row("last failure shared", asked.last_failure_shared)
+        if not last.text and not asked.failed.value:
+            last = replace(last, reason=f"none yet; none failed in {self._card.window}")
+        yield from self._line(last)
+        yield from self._line(counted("learnings shared", asked.learnings_shared))
+        yield from self._line(counted("failed", asked.failed, "answered"))
 
     def _failures(self) -> Lines:
         biggest = self._card.failures.biggest
         yield from self._biggest(biggest)
         if biggest.value is not None:
             for of_category in self._card.failures.categories:
-                yield from self._line(_category(of_category))
+                # Of a few failures, those that there are say enough.
+                if of_category.count.value or not self._is_few(biggest):
+                    yield from self._line(category_row(of_category))
+
+    def _is_few(self, figure: Figure[Any]) -> bool:
+        return figure.n < self._minimum
 
     def _biggest(self, biggest: Categories) -> Lines:
         """The biggest group, or several on a tie. The previous groups have a line of their own: both may be long."""
         value, before = biggest.value or [], biggest.previous.value or []
         same = "as before" if value and value == before else ""
         label = "biggest groups" if len(value) > 1 else "biggest group"
-        yield from self._line(_Row(label, _listed(value), previous=same, reason=biggest.reason or ""))
+        few = f" (only {biggest.n} failed)" if value and self._is_few(biggest) else ""
+        yield from self._line(Row(label, f"{listed(value)}{few}", previous=same, reason=biggest.reason or ""))
         if before and value != before:
-            yield from self._line(_Row(f"{self._card.window} earlier", _listed(before)))
+            yield from self._line(Row(f"{self._card.window} earlier", listed(before)))
 
     def _bold_or_safe(self) -> Lines:
         asked = self._card.bold_or_safe
         if not asked.undeclared.n:
-            yield from self._line(_Row(_UNKNOWN, "", reason="none proposed"))
+            yield from self._line(Row(UNKNOWN, "", reason="none proposed"))
             return
         if not (asked.bold.value or asked.safe.value):
-            yield from self._line(_counted("undeclared", asked.undeclared, "proposed"))
+            yield from self._line(counted("undeclared", asked.undeclared, "proposed"))
             return
         share = asked.share_of_bold
-        yield from self._block(self._row("share of bold", share, f", {share.words}" if share.words else ""))
+        yield from self._line(self._row("share of bold", share, f", {share.words}" if share.words else ""))
         for label, count in (("bold", asked.bold), ("safe", asked.safe), ("undeclared", asked.undeclared)):
-            yield from self._line(_counted(label, count, "proposed"))
+            yield from self._line(counted(label, count, "proposed"))
         yield from self._block(
             self._row("wait before start, bold", asked.bold_pickup_median),
             self._row("wait before start, safe", asked.safe_pickup_median),
+            label="wait before start",
         )
 
     def _loops(self) -> Lines:
         asked = self._card.loops
-        yield from self._line(_counted("open", asked.open))
-        yield from self._line(_counted("overdue", asked.overdue, "open"))
-        yield from self._line(_counted("forgotten", asked.forgotten, "open"))
-        yield from self._line(_counted("repeated", asked.repeated))
-        yield from self._block(self._row("abandoned of concluded", asked.abandoned))
+        yield from self._line(counted("open", asked.open))
+        yield from self._line(counted("overdue", asked.overdue, "open"))
+        yield from self._line(counted("forgotten", asked.forgotten, "open"))
+        yield from self._line(counted("repeated", asked.repeated))
+        yield from self._line(self._row("abandoned of concluded", asked.abandoned))
 
     def _options(self) -> Lines:
         teams = [shlex.quote(_printable(team)) for team in self._card.teams if team != self._card.team]
@@ -174,42 +195,38 @@ class _Table:
     def _dimmed(self, text: str) -> Iterable[str]:
         return (click.style(line, dim=True) for line in textwrap.wrap(text, self._width, break_on_hyphens=False))
 
-    def _block(self, *rows: _Row) -> Lines:
-        """Print the rows with a value, and one row for all rows that have no value."""
+    def _block(self, *rows: Row, label: str = UNKNOWN) -> Lines:
+        """Print the rows with a value, and one row for all rows that have no value.
+
+        Args:
+            label: the label of this one row if no row has a value.
+        """
         missing = [row for row in rows if not row.text]
         if len(missing) > 1:
-            combined = _combine(missing, self._card.minimum_sample, all_missing=len(missing) == len(rows))
+            combined = combine(missing, self._minimum, label if len(missing) == len(rows) else "")
             rows = (*(row for row in rows if row.text), combined)
         for row in rows:
             yield from self._line(row)
 
-    def _row(self, label: str, figure: Figure[Any], more: str = "") -> _Row:
-        """A row with the value of a figure, or with the reason why there is no value.
+    def _row(self, label: str, figure: Figure[Any], more: str = "") -> Row:
+        return figure_row(label, figure, self._minimum, more)
 
-        Args:
-            more: text to show after the value.
-        """
-        previous = _previous(figure)
-        if figure.value is None:
-            few = figure.n < self._card.minimum_sample
-            return _Row(label, "", previous=previous, reason=figure.reason or "", too_few=few)
-        sample = "" if isinstance(figure, Moment) else f"n {figure.n}"
-        return _Row(label, f"{_text(figure)}{more}", sample, previous)
-
-    def _duration(self, label: str, figure: Figure[float]) -> _Row:
+    def _duration(self, label: str, figure: Figure[float]) -> Row:
         """A row with a duration beside the threshold: yellow if it is longer, otherwise green."""
         row, threshold = self._row(label, figure), self._card.idea_to_answer.threshold
         if figure.value is None:
             return row
-        beside = f"{_distinct(figure.value, threshold.seconds)}, threshold {threshold.words}"
+        beside = f"{distinct(figure.value, threshold.seconds)}, threshold {threshold.words}"
         return replace(row, text=beside, colour="green" if figure.value <= threshold.seconds else "yellow")
 
-    def _within(self, share: Figure[float]) -> _Row:
+    def _within(self, share: Figure[float]) -> Row:
         """The estimated share within the threshold, with the words that say that it is a lower bound."""
         row = self._row("within the threshold", share)
         return replace(row, text=share.words) if share.words else row
 
-    def _line(self, row: _Row) -> Lines:
+    def _line(self, row: Row) -> Lines:
+        self._has_sample |= bool(row.sample)
+        self._has_previous |= "was " in row.previous
         if not row.text:
             yield from self._reason(row)
             return
@@ -222,96 +239,8 @@ class _Table:
         yield f"{start}{click.style(size.rstrip(), dim=True)}" if row.sample else start.rstrip()
         yield _INDENT + " " * _LABEL + click.style(row.previous, dim=True)
 
-    def _reason(self, row: _Row) -> Lines:
+    def _reason(self, row: Row) -> Lines:
         width = self._width - len(_INDENT) - _LABEL
         reason = "; ".join(filter(None, (row.reason, row.previous)))
         for index, line in enumerate(textwrap.wrap(reason, width, break_on_hyphens=False)):
             yield f"{_INDENT}{'' if index else row.label:{_LABEL}}{click.style(line, dim=True)}"
-
-
-def _combine(missing: Sequence[_Row], minimum: int, *, all_missing: bool) -> _Row:
-    """One row in place of the rows without a value: the reason if it is the same for all, otherwise labels too."""
-    if all_missing and len({row.reason for row in missing}) == 1:
-        return _Row(_UNKNOWN, "", reason=missing[0].reason)
-    by_reason: defaultdict[str, list[str]] = defaultdict(list)
-    for row in missing:
-        by_reason[f"fewer than {minimum} experiments" if row.too_few else row.reason].append(row.label)
-    if all_missing and len(by_reason) == 1:
-        return _Row(_UNKNOWN, "", reason=f"{next(iter(by_reason))} for each value")
-    reasons = "; ".join(f"{', '.join(labels)}: {reason}" for reason, labels in by_reason.items())
-    return _Row(_UNKNOWN, "", reason=reasons)
-
-
-def _distinct(seconds: float, threshold: float) -> str:
-    """A duration in words. If the duration differs from the threshold, its words differ from those of the threshold."""
-    text = measure_duration(seconds)
-    if seconds == threshold or text != measure_duration(threshold):
-        return text
-    return f"just {'over' if seconds > threshold else 'under'} {text}"
-
-
-def _counted(label: str, count: Count, population: str = "") -> _Row:
-    """A row with a number of experiments, and with the number of experiments in the population, if there is one."""
-    if count.value is None:
-        return _Row(label, "", previous=_previous(count), reason=count.reason or "")
-    if not (population and count.n):
-        return _Row(label, str(count.value), previous=_previous(count))
-    return _Row(label, f"{count.value} of {count.n} {population}", previous=_previous_part(count))
-
-
-def _category(of_category: OfCategory) -> _Row:
-    count, share = of_category.count, of_category.share_of_answered
-    if share.value is None:
-        return _Row(str(of_category.category), f"{count.value} of {count.n} failed", previous=_previous(count))
-    text = f"{_percent(share.value)} ({count.value} of {share.n} answered)"
-    return _Row(str(of_category.category), text, previous=_previous(share))
-
-
-def _text(figure: Figure[Any]) -> str:
-    number = _number(figure, figure.value)
-    return f"{figure.words} ({number})" if isinstance(figure, Moment) and figure.words else number
-
-
-def _previous(figure: Figure[Any]) -> str:
-    """The previous value, with an arrow that shows the direction of the change."""
-    previous = figure.previous.value
-    if previous is None:
-        return ""
-    number = _number(figure, previous)
-    # Compare the rounded numbers: if rounding hides the difference, an arrow would be confusing.
-    if figure.value is not None and number == _number(figure, figure.value):
-        return "as before"
-    if isinstance(figure, Moment) or figure.value is None:
-        return f"was {number}"
-    return f"{'↑' if figure.value > previous else '↓'} was {number}"
-
-
-def _previous_part(count: Count) -> str:
-    """The previous number with its population. If the population changed too, an arrow would mislead."""
-    previous = count.previous
-    if previous.value is None or not previous.n or (previous.value, previous.n) == (count.value, count.n):
-        return _previous(count)
-    return f"was {previous.value} of {previous.n}"
-
-
-def _number(figure: Figure[Any], value: Any) -> str:
-    if isinstance(figure, Moment):
-        return f"{value:%Y-%m-%d}"
-    if isinstance(figure, Count):
-        return str(value)
-    return _percent(value) if isinstance(figure, Share) else measure_duration(value)
-
-
-def _listed(groups: Sequence[FailureCategory]) -> str:
-    """The groups as people list them: `intelligent, basic and complex`."""
-    return " and ".join(filter(None, (", ".join(groups[:-1]), *groups[-1:])))
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}".replace("%", " %")
-
-
-def _bar(value: float | None, longest: float) -> str:
-    eighths = round(_BAR * 8 * value / longest) if value and longest else 0
-    whole, part = divmod(eighths, 8)
-    return f" {'█' * whole}{_PARTS[part] if part else ''}".rstrip()

@@ -3,10 +3,13 @@
 import re
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import click
 import pytest
 
+from service.lifecycle.experiment import Experiment
+from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.terms import Terms
 from service.metrics.view import ORGANISATION, View
 from service.presentation.scorecard_table import table
@@ -15,7 +18,7 @@ from service.scorecard.compiling import compile_scorecard
 from service.scorecard.example import example
 from service.scorecard.figure import Scorecard
 from service.scorecard.rows import Rows
-from tests.support.builders import terms
+from tests.support.builders import experiment, terms
 from tests.support.paths import DOCS
 from tests.support.portfolios import NOW, Portfolio, portfolios
 
@@ -128,14 +131,88 @@ def test_a_group_of_values_has_one_line_if_little_is_known() -> None:
     shown = table(card(few, given), 80)
     assert section(shown, "How long from the idea to knowing whether it worked?") == [
         "default threshold 14 days",
-        "not known yet none answered",
-        "including open and abandoned experiments (estimated)",
         "not known yet none proposed",
-        "each stage (median)",
-        "not known yet none answered with this stage",
     ]
     assert section(shown, "Which of Edmondson's groups of failures is the biggest?") == ["biggest group none failed"]
     assert section(shown, "Bold or safe?") == ["not known yet none proposed"]
+
+
+_BY_THRESHOLD = "How long from the idea to knowing whether it worked?"
+_GROUPS = "Which of Edmondson's groups of failures is the biggest?"
+
+
+def _concluded(number: int, outcome: Outcome, category: FailureCategory | None = None, **given: Any) -> Experiment:
+    return experiment(
+        f"key:{number}",
+        title=f"Idea {number}",
+        idea_at=NOW - timedelta(days=9),
+        concluded_at=NOW - timedelta(days=1),
+        outcome=outcome,
+        failure_category=category,
+        **given,
+    )
+
+
+def _table(*experiments: Experiment) -> str:
+    given = terms("90d")
+    return table(card(Portfolio(experiments, given), given), 80)
+
+
+_OPEN = experiment("key:9", title="An open idea", idea_at=NOW - timedelta(days=2))
+_FAILED = _concluded(1, Outcome.FAILED, FailureCategory.INTELLIGENT)
+
+
+def test_an_open_experiment_alone_has_no_row_about_answers_or_failures_that_could_be_read_as_zero() -> None:
+    shown = _table(_OPEN)
+    assert section(shown, _BY_THRESHOLD)[1:] == ["not known yet none answered, and only 1 proposed, fewer than 5"]
+    assert section(shown, "When did someone last share a failed experiment?") == [
+        "last failure shared none yet; none failed in 90d",
+        "learnings shared 0",
+        "failed none answered",
+    ]
+    assert section(shown, _GROUPS) == ["biggest group none failed"]
+    assert line(shown, "abandoned of concluded") == "abandoned of concluded none concluded"
+    assert "A median or share of fewer than 5 experiments" in shown
+    # No row has a sample or a previous value, so no line explains them.
+    assert not [text for text in click.unstyle(shown).splitlines() if text.startswith(("n:", "was:"))]
+
+
+def test_the_biggest_group_of_a_few_failures_says_how_few_they_are() -> None:
+    shown = _table(_FAILED)
+    assert section(shown, _GROUPS) == ["biggest group intelligent (only 1 failed)", "intelligent 1 of 1 failed"]
+    assert line(shown, "last failure shared") == "last failure shared no failed experiment has been shared yet"
+    assert line(shown, "overdue") == "overdue none open"
+    assert line(shown, "forgotten") == "forgotten none open"
+    assert section(shown, _BY_THRESHOLD)[1:] == ["not known yet only 1 answered and 1 proposed, fewer than 5"]
+
+
+def test_three_experiments_are_counted_and_give_no_median_and_no_share() -> None:
+    basic = _concluded(2, Outcome.FAILED, FailureCategory.BASIC, risk=Risk.BOLD, shared_at=NOW - timedelta(hours=3))
+    shown = _table(_OPEN, _FAILED, basic)
+    assert section(shown, _GROUPS) == [
+        "biggest groups intelligent and basic (only 2 failed)",
+        "intelligent 1 of 2 failed",
+        "basic 1 of 2 failed",
+    ]
+    assert section(shown, "Bold or safe?") == [
+        "share of bold only 1 declared bold or safe, fewer than 5",
+        "bold 1 of 3 proposed",
+        "safe 0 of 3 proposed",
+        "undeclared 2 of 3 proposed",
+        "wait before start fewer than 5 experiments for each value",
+    ]
+    assert section(shown, _BY_THRESHOLD)[1:] == ["not known yet only 2 answered and 3 proposed, fewer than 5"]
+    assert "%" not in shown
+    assert line(shown, "overdue") == "overdue 0 of 1 open"
+
+
+def test_the_terms_in_the_rows_are_explained_if_a_row_uses_them() -> None:
+    enough = [_concluded(number, Outcome.WORKED) for number in range(5)]
+    old = experiment("key:old", title="Old", idea_at=NOW - timedelta(days=190), concluded_at=NOW - timedelta(days=100))
+    with_sample, with_previous = (click.unstyle(_table(*found)) for found in (enough, [*enough, old]))
+    assert "n: the number of experiments behind a value.\n" in with_sample
+    assert "n: the number of experiments behind a value; was: the value 90d earlier.\n" in with_previous
+    assert "A median or share of fewer" not in with_sample
 
 
 @pytest.mark.parametrize(
