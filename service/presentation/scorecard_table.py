@@ -143,7 +143,7 @@ class _Table:
         yield from self._biggest(biggest)
         if biggest.value is not None:
             for of_category in self._card.failures.categories:
-                # Of a few failures, those that there are say enough.
+                # Omit empty categories while the failures are few.
                 if of_category.count.value or not self._is_few(biggest):
                     yield from self._line(category_row(of_category))
 
