@@ -29,15 +29,16 @@ Kind = Literal[
     "untyped",
     "moved",
     "finished",
+    "checked",
     "deployed",
     "active",
 ]
 """The kind of an observation.
 
 *seen* is the state of an item, change (pull or merge request) or branch that the payload shows. Every other kind is
-something that happened: a label or type was added or removed, an item changed its status, a run finished, a deployment
-ended, or there was other activity. *superseded* means that a change was opened for a branch; the change replaces the
-branch from then on.
+something that happened: a label or type was added or removed, an item changed its status, a run finished, a check or a
+commit status ended, a deployment ended, or there was other activity. *superseded* means that a change was opened for a
+branch; the change replaces the branch from then on.
 """
 
 Trait = Literal[
@@ -57,6 +58,7 @@ Trait = Literal[
     "resolution_from",
     "resolution",
     "workflow",
+    "trigger",
     "conclusion",
     "environment",
 ]
@@ -83,7 +85,8 @@ TRAITS: Mapping[Kind, frozenset[Trait]] = {
     "typed": PLACE | {"item_type"},
     "untyped": PLACE | {"item_type"},
     "moved": PLACE | {"ending", "status_from", "status_to", "category_to", "resolution_from", "resolution"},
-    "finished": frozenset({"workflow", "conclusion", "branch"}),
+    "finished": frozenset({"workflow", "trigger", "conclusion", "branch"}),
+    "checked": frozenset({"workflow", "conclusion", "branch"}),
     "deployed": frozenset({"environment", "conclusion"}),
     "active": frozenset(),
 }
@@ -268,10 +271,22 @@ OPEN_STATES: Mapping[str, bool] = {
 
 
 def finished_run(
-    subject: Ref, at: datetime, *, workflow: str | None, conclusion: str | None, branch: str | None, message: str | None
+    subject: Ref,
+    at: datetime,
+    *,
+    workflow: str | None,
+    conclusion: str | None,
+    branch: str | None,
+    message: str | None,
+    trigger: str | None = None,
 ) -> list[Observation]:
     """The observations of a finished run. The branch and the commit's message may name a ticket."""
-    words: Mapping[Trait, str | None] = {"workflow": workflow, "conclusion": conclusion, "branch": branch}
+    words: Mapping[Trait, str | None] = {
+        "workflow": workflow,
+        "trigger": trigger,
+        "conclusion": conclusion,
+        "branch": branch,
+    }
     finished = Observed("finished", subject, at, {trait: (word,) for trait, word in words.items() if word})
     texts: Mapping[Channel, str | None] = {"branch": branch, "message": message}
     return [finished, *(Mentioned(subject, channel, text, at) for channel, text in texts.items() if text)]

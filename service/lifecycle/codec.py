@@ -59,8 +59,8 @@ def data_of(event: LifecycleEvent) -> dict[str, Any]:
             return _command(event)
         case Reopened(left=left):
             return {**_command(event), **({"left": left} if left else {})}
-        case Signalled(result=result):
-            return {"result": result, **_command(event)}
+        case Signalled(result=result, by_check=by_check):
+            return {"result": result, **_command(event), **({"by_check": True} if by_check else {})}
         case Concluded(outcome=outcome, status=status):
             data = {**({} if outcome is None else {"outcome": outcome.value}), **({"status": status} if status else {})}
             return {**data, **_command(event)}

@@ -51,13 +51,19 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """A result of the work came back, for example from a pipeline."""
+    """A result of the work came back, for example from a pipeline.
+
+    Attributes:
+        by_check: whether the result is that of a check or a commit status. Such a result counts only if no other result
+            of the same subject is known: a tool may report a run and also set a status, at another time.
+    """
 
     subject: Ref
     occurred_at: datetime
     result: Result
     commanded: bool = False
     across: tuple[str, ...] = ()
+    by_check: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 - A command counts for experiments of its own project, and of the projects that the rules name for it. The author of a
   command may change the project in which the command is written, and need not have any right in another project.
+- A check or commit status counts only for a commit without the result of a run.
 - The change of an outsider neither starts, signals nor ships an experiment until the change is merged. Anyone may open
   a change in a public repository, and write that it closes an issue.
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from service.lifecycle.declarations import current_values
 from service.lifecycle.events import (
@@ -27,6 +28,7 @@ OUTSIDE_PROJECT = (
     "in `trust_projects` of the rules file"
 )
 _WITHOUT_PROJECT = ("key:", "commit:")
+OUTSPOKEN = "a check or commit status counts only for a commit without the result of a run"
 UNMERGED = "the change of an outsider neither starts, signals nor ships an experiment until it is merged"
 
 
@@ -52,6 +54,24 @@ def find_objection(event: LifecycleEvent, *, own: Collection[str], experiments: 
     if is_command(event):
         return "" if set(own) & set(experiments) or _is_named(event, experiments) else OUTSIDE_PROJECT
     return UNMERGED if not vouched and isinstance(event, Started | Signalled | Shipped) else ""
+
+
+def without_outspoken(events: Sequence[LifecycleEvent]) -> Sequence[LifecycleEvent]:
+    """The events of one subject without the results of checks, if a run has a result for the subject too."""
+    if not any(isinstance(event, Signalled) and event.by_check for event in events):
+        return events
+    return [event for event in events if not is_outspoken(event, events)]
+
+
+def is_outspoken(event: LifecycleEvent, events: Iterable[LifecycleEvent]) -> bool:
+    """Whether an event is the result of a check, and a run has a result for the same subject too.
+
+    Args:
+        events: all events on the subject.
+    """
+    if not (isinstance(event, Signalled) and event.by_check):
+        return False
+    return any(isinstance(other, Signalled) and not other.by_check and not other.commanded for other in events)
 
 
 def projects_of(names: Iterable[Ref]) -> frozenset[str]:

@@ -18,7 +18,14 @@ from service.lifecycle.pushes import Shipments
 from service.lifecycle.references import Ref, split_project
 from service.lifecycle.roots import Components
 from service.lifecycle.thinning import thin
-from service.lifecycle.trust import find_objection, is_outsiders, projects_of
+from service.lifecycle.trust import (
+    OUTSPOKEN,
+    find_objection,
+    is_outsiders,
+    is_outspoken,
+    projects_of,
+    without_outspoken,
+)
 from service.pipeline.off_loop import compute
 from service.storage import aliases, events, links, pushes
 from service.storage.database import Connection
@@ -83,7 +90,7 @@ class Surroundings:
         evidence, vouched, projects = self.graph.descendants(root), self._vouched(root), self._places(root)
         counting: dict[Ref, list[LifecycleEvent]] = {}
         for subject in evidence:
-            stated = [*self.events.get(subject, []), *self.shipments.get(subject, ())]
+            stated = [*without_outspoken(self.events.get(subject, ())), *self.shipments.get(subject, ())]
             own, is_vouched = self._projects(subject), subject in vouched
             if not (is_vouched and own & projects):
                 stated = [
@@ -103,6 +110,8 @@ class Surroundings:
             subject = self.canonical_names.get(event.subject, event.subject)
             if subject == root:
                 return ""
+            if is_outspoken(event, self.events.get(subject, ())):
+                return OUTSPOKEN
             own = self._projects(subject)
             return find_objection(
                 event, own=own, experiments=projects, vouched=subject in vouched or subject in shipping

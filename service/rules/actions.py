@@ -150,7 +150,7 @@ def _make_instant(action: InstantAction, observation: Observed) -> LifecycleEven
         case "started":
             return Started(subject, at)
         case "signalled":
-            return Signalled(subject, at, action.result or "success")
+            return Signalled(subject, at, action.result or "success", by_check=observation.kind == "checked")
         case "concluded":
             return Concluded(subject, at, action.outcome, status=_status(observation, "status_to"))
         case "reopened":

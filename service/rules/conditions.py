@@ -58,6 +58,7 @@ class When(Strict):
     resolution_from: _Patterns = ()
     resolution: _Patterns = ()
     workflow: _Patterns = ()
+    trigger: _Patterns = ()
     conclusion: _Patterns = ()
     environment: _Patterns = ()
 

@@ -16,6 +16,7 @@ SHOWN: tuple[Trait, ...] = (
     "status_to",
     "resolution",
     "workflow",
+    "trigger",
     "conclusion",
     "environment",
 )

@@ -21,7 +21,7 @@ EVENT_HEADERS: Mapping[str, Sequence[Mapping[str, str]]] = {
         {"x-github-event": event}
         for event in (
             *("deployment_status", "issues", "issue_comment", "pull_request", "push", "repository", "sub_issues"),
-            *("workflow_run", "ping", "star"),
+            *("workflow_run", "check_run", "check_suite", "status", "merge_group", "ping", "star"),
         )
     ],
     "jira": [{}],
@@ -173,6 +173,45 @@ _SEEN = {"iid": 45, "created_at": "2026-03-01 09:00:00 UTC", "updated_at": "2026
 _ISSUE = {"number": 45, "created_at": "2026-03-01T09:00:00Z", "updated_at": "2026-03-02T09:00:00Z"}
 _HERE = {"full_name": "acme/app"}
 _API = "https://api.github.com/repos/acme/app"
+_QUEUED = "gh-readonly-queue/main/pr-7-" + "b" * 40
+_CHECKS = {
+    "check_run": {
+        "action": "completed",
+        "check_run": {
+            "head_sha": "a" * 40,
+            "name": "build",
+            "conclusion": "success",
+            "completed_at": "2026-03-03T09:00:00Z",
+            "app": {"slug": "azure-pipelines", "name": "Azure Pipelines"},
+            "check_suite": {"head_branch": "cache"},
+        },
+    },
+    "check_suite": {
+        "action": "completed",
+        "check_suite": {
+            "head_sha": "a" * 40,
+            "head_branch": _QUEUED,
+            "conclusion": "failure",
+            "updated_at": "2026-03-03T09:00:00Z",
+            "app": {"slug": "azure-pipelines", "name": "Azure Pipelines"},
+        },
+    },
+    "status": {
+        "sha": "a" * 40,
+        "state": "error",
+        "context": "ci/jenkins",
+        "updated_at": "2026-03-03T09:00:00Z",
+        "branches": [{"name": "cache"}],
+    },
+    "merge_group": {
+        "action": "checks_requested",
+        "merge_group": {
+            "head_sha": "a" * 40,
+            "head_ref": f"refs/heads/{_QUEUED}",
+            "head_commit": {"timestamp": "2026-03-03T09:00:00Z"},
+        },
+    },
+}
 _MORE: Mapping[str, Sequence[Example]] = {
     "github": [
         Example(
@@ -194,6 +233,7 @@ _MORE: Mapping[str, Sequence[Example]] = {
                 "repository": _HERE,
             },
         ),
+        *(Example({"x-github-event": event}, {**payload, "repository": _HERE}) for event, payload in _CHECKS.items()),
     ],
     "gitlab": [
         _note("Issue", issue=_SEEN),

@@ -16,7 +16,7 @@ from service.deliveries.event_name import EventName
 from service.deliveries.observation import Nothing, Observation
 from service.deliveries.signatures import SecurityScheme, SignatureRefused, check_hmac, header_scheme
 from service.lifecycle.references import ReferenceGrammar
-from service.providers.github import commits, items, parents, repositories
+from service.providers.github import checks, commits, items, merge_queue, parents, repositories
 from service.providers.github.references import REFERENCES
 from service.providers.github.shapes import check_shape
 
@@ -27,12 +27,16 @@ _DELIVERY = "x-github-delivery"
 _NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 EVENTS: Mapping[str, Callable[[bytes], Sequence[Observation] | Nothing]] = {
+    "check_run": checks.read_check_run,
+    "check_suite": checks.read_check_suite,
     "deployment_status": commits.read_deployment_status,
     "issue_comment": items.read_issue_comment,
     "issues": items.read_issue,
+    "merge_group": merge_queue.read_merge_group,
     "pull_request": items.read_pull_request,
     "push": commits.read_push,
     "repository": repositories.read_repository,
+    "status": checks.read_status,
     "sub_issues": parents.read_sub_issues,
     "workflow_run": commits.read_workflow_run,
 }

@@ -20,6 +20,7 @@ from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref, branch, commit, project
 from service.providers.github.closing import closed_by_message
 from service.providers.github.identities import identified
+from service.providers.github.merge_queue import is_queued, queued
 from service.providers.github.payloads import (
     DeploymentStatusEvent,
     HeadRepository,
@@ -42,16 +43,28 @@ def read_workflow_run(payload: bytes) -> Sequence[Observation] | Nothing:
         return Nothing(f"a workflow run that is {event.action} has no result yet", tuple(known))
     if not is_commit(run.head_sha):
         return Nothing("the workflow run names no commit", tuple(known))
+    return [*_finished(event), *known]
+
+
+def _finished(event: WorkflowRunEvent) -> list[Observation]:
+    run = event.workflow_run
+    subject, at = commit(run.head_sha), utc(run.updated_at)
     observations = finished_run(
-        commit(run.head_sha),
-        utc(run.updated_at),
+        subject,
+        at,
         workflow=run.name,
+        trigger=run.event,
         conclusion=run.conclusion,
         branch=run.head_branch,
         message=run.head_commit.message if run.head_commit else None,
     )
-    fork = [Outsider(commit(run.head_sha), utc(run.updated_at))] if _is_fork(event) else []
-    return [*observations, *fork, *known]
+    if _is_fork(event):
+        return [*observations, Outsider(subject, at)]
+    if not is_queued(run.head_branch):
+        return observations
+    # The branch of a merge queue names the pull request by its number, which is no ticket.
+    kept = [one for one in observations if not (isinstance(one, Mentioned) and one.channel == "branch")]
+    return [*kept, *queued(event.repository.full_name if event.repository else None, run.head_branch, run.head_sha, at)]
 
 
 def _is_fork(event: WorkflowRunEvent) -> bool:
@@ -91,15 +104,26 @@ def read_push(payload: bytes) -> Sequence[Observation] | Nothing:
         return Nothing("the push names no time")
     # The default branch is evidence for no experiment: all work is merged into it sooner or later.
     pushed = (event.commits or [])[-MOST_TARGETS:]
-    is_default = name == event.repository.default_branch
-    own = _default_branch(event, pushed, at) if is_default else _branch(event, name, at)
+    own = _own(event, name, pushed, at)
     messages = [observation for commit in pushed for observation in _message(commit, at)]
     if name == event.repository.default_branch:
         messages += _closing(event, pushed, at)
     known = identified(event.repository, at)
     if not own and not messages:
-        return Nothing("a push to the default branch without a commit", tuple(known))
+        return Nothing(f"a push to {_describe(name)} without a commit", tuple(known))
     return [*own, *messages, *known]
+
+
+def _describe(name: str) -> str:
+    return "a merge queue" if is_queued(name) else "the default branch"
+
+
+def _own(event: PushEvent, name: str, pushed: Sequence[PushedCommit], at: datetime) -> Sequence[Observation]:
+    """The observations of the branch itself."""
+    if is_queued(name):
+        return queued(event.repository.full_name, name, event.after, at)
+    is_default = name == event.repository.default_branch
+    return _default_branch(event, pushed, at) if is_default else _branch(event, name, at)
 
 
 def _is_zero(sha: object) -> bool:

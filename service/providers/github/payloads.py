@@ -197,6 +197,8 @@ class Run(msgspec.Struct):
     name: str | None = None
     conclusion: str | None = None
     head_branch: str | None = None
+    event: str | None = None
+    """The event that triggered the run, such as `push` or `schedule`."""
     head_commit: Message | None = None
     head_repository: HeadRepository | msgspec.UnsetType | None = msgspec.UNSET
     """The repository of the branch; null if this repository was a fork and was deleted."""
@@ -205,6 +207,55 @@ class Run(msgspec.Struct):
 class WorkflowRunEvent(msgspec.Struct):
     action: str
     workflow_run: Run
+    repository: HeadRepository | None = None
+
+
+class App(msgspec.Struct):
+    slug: str | None = None
+    name: str | None = None
+
+
+class CheckSuite(msgspec.Struct):
+    head_sha: str
+    head_branch: str | None = None
+    conclusion: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    app: App | None = None
+
+
+class CheckSuiteEvent(msgspec.Struct):
+    action: str
+    check_suite: CheckSuite
+    repository: HeadRepository | None = None
+
+
+class SuiteOfRun(msgspec.Struct):
+    head_branch: str | None = None
+
+
+class CheckRun(msgspec.Struct):
+    head_sha: str
+    name: str | None = None
+    conclusion: str | None = None
+    completed_at: datetime | None = None
+    app: App | None = None
+    check_suite: SuiteOfRun | None = None
+
+
+class CheckRunEvent(msgspec.Struct):
+    action: str
+    check_run: CheckRun
+    repository: HeadRepository | None = None
+
+
+class StatusEvent(msgspec.Struct):
+    sha: str
+    state: str
+    context: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    branches: list[Named] | None = None
     repository: HeadRepository | None = None
 
 
@@ -262,3 +313,18 @@ class PushEvent(msgspec.Struct):
     """The number of new commits. Gitea lists only some of them; GitHub does not tell this number."""
     commits: list[PushedCommit] | None = None
     head_commit: PushedCommit | None = None
+
+
+class HeadCommit(msgspec.Struct):
+    timestamp: datetime | None = None
+
+
+class MergeGroup(msgspec.Struct):
+    head_sha: str
+    head_ref: str
+    head_commit: HeadCommit | None = None
+
+
+class MergeGroupEvent(msgspec.Struct):
+    merge_group: MergeGroup
+    repository: Repository

@@ -13,13 +13,17 @@ from service.deliveries.decoding import decode
 from service.deliveries.delivery import UnreadableDelivery
 
 SHAPES: Mapping[str, frozenset[str]] = {
+    "check_run": frozenset({"check_run"}),
+    "check_suite": frozenset({"check_suite"}),
     "deployment_status": frozenset({"deployment", "deployment_status", "check_run", "workflow_run"}),
     # Gitea adds the pull request to a comment on a pull request.
     "issue_comment": frozenset({"issue", "comment", "pull_request"}),
     "issues": frozenset({"issue", "label", "milestone"}),
+    "merge_group": frozenset({"merge_group"}),
     "pull_request": frozenset({"pull_request", "label", "milestone", "before", "after"}),
     "push": frozenset({"ref", "before", "after"}),
     "repository": frozenset(),
+    "status": frozenset({"commit"}),
     "sub_issues": frozenset({"sub_issue", "parent_issue"}),
     "workflow_run": frozenset({"workflow_run"}),
 }
@@ -44,6 +48,7 @@ _TELLING = (
     "label",
     "member",
     "membership",
+    "merge_group",
     "milestone",
     "package",
     "pages",

@@ -36,7 +36,9 @@ def read_pipeline(payload: bytes) -> Sequence[Observation] | Nothing:
     subject, at = commit(run.sha), read_time(finished_at, "$.object_attributes.finished_at")
     name = None if run.tag else run.ref
     message = event.commit.message if event.commit else None
-    observations = finished_run(subject, at, workflow=run.name, conclusion=conclusion, branch=name, message=message)
+    observations = finished_run(
+        subject, at, workflow=run.name, trigger=run.source, conclusion=conclusion, branch=name, message=message
+    )
     return [*observations, *_change(event, subject, at), *_fork(event, subject, at), *identified(event.project, at)]
 
 

@@ -137,6 +137,8 @@ class Pipeline(msgspec.Struct):
     ref: str | None = None
     tag: bool | None = None
     name: str | None = None
+    source: str | None = None
+    """How the pipeline was triggered, such as `push`, `merge_request_event` or `schedule`."""
     finished_at: str | None = None
 
 

@@ -48,12 +48,16 @@ def test_the_github_app_in_the_manual_has_exactly_the_events_and_permissions_tha
     assert set(manifest["default_events"]) == set(github.EVENTS)
     # Source: "Webhook events and payloads" in GitHub's documentation, which names the permission for each event.
     needed = {
+        "check_run": "checks",
+        "check_suite": "checks",
         "deployment_status": "deployments",
         "issue_comment": "issues",
         "issues": "issues",
+        "merge_group": "merge_queues",
         "pull_request": "pull_requests",
         "push": "contents",
         "repository": "metadata",
+        "status": "statuses",
         "sub_issues": "issues",
         "workflow_run": "actions",
     }

@@ -1,14 +1,22 @@
 """The ways of working that GitHub offers: issue types, sub-issues, closing commits, checks, bots and merge queues."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from service.demo.post import zulu
 from service.lifecycle.experiment import Experiment
+from service.lifecycle.references import Ref
+from service.lifecycle.trust import OUTSPOKEN
+from service.providers import PROVIDERS
+from service.queries.explain import explain
+from service.rules.document import RulesFile
+from service.rules.reader import read_rules
+from service.settings import packaged_rules
 from service.storage.database import Database
-from tests.support.builders import GitHubRequest, Issue, PullRequest, at, changed, github, push, workflow_run
+from tests.support.builders import GitHubRequest, Issue, PullRequest, at, changed, github, push, terms, workflow_run
 from tests.support.payloads import GitLabIssue, gitlab_pipeline, gitlab_push
 from tests.support.road import all_exclusions, all_experiments, deliver
 from tests.support.signing import Request
@@ -44,6 +52,34 @@ def sub_issue(action: str, child: int, day: int) -> GitHubRequest:
         for name, number in (("sub_issue", child), ("parent_issue", 45))
     }
     return github("sub_issues", {"action": action, **issues, "repository": {"full_name": "acme/app"}})
+
+
+def run(name: str, day: int, sha: str = HEAD, *, conclusion: str = "success", **more: Any) -> GitHubRequest:
+    """A completed workflow run. `more` adds fields of the run."""
+    request = workflow_run(sha, at(day), conclusion)
+    return changed(request, workflow_run={**json.loads(request.body)["workflow_run"], "name": name, **more})
+
+
+def status(state: str, day: int, context: str = "ci/jenkins") -> GitHubRequest:
+    repository = {"full_name": "acme/app"}
+    shown = {"sha": HEAD, "context": context, "state": state, "updated_at": zulu(at(day)), "repository": repository}
+    return github("status", shown)
+
+
+def suite(conclusion: str | None, day: int, slug: str = "azure-pipelines", action: str = "completed") -> GitHubRequest:
+    shown = {"head_sha": HEAD, "conclusion": conclusion, "updated_at": zulu(at(day)), "app": {"slug": slug}}
+    return github("check_suite", {"action": action, "check_suite": shown, "repository": {"full_name": "acme/app"}})
+
+
+def check(conclusion: str, day: int, name: str = "build") -> GitHubRequest:
+    shown = {"head_sha": HEAD, "name": name, "conclusion": conclusion, "completed_at": zulu(at(day))}
+    return github("check_run", {"action": "completed", "check_run": shown, "repository": {"full_name": "acme/app"}})
+
+
+async def first_signal(database: Database, order: int, *results: GitHubRequest) -> datetime | None:
+    """The first result of an issue that a pull request closes, with these results of the pull request's commits."""
+    issue, pull = Issue(created_at=at(2)), PullRequest(created_at=at(3))
+    return (await told(database, order, issue.opened(), pull.opened(), *results))[ISSUE].first_signal_at
 
 
 @in_both_orders
@@ -166,3 +202,117 @@ async def test_a_keyword_that_readers_do_not_see_as_prose_is_no_evidence(
     requests = Issue(created_at=at(2)).opened(), pull.opened(), workflow_run(HEAD, at(5))
     experiments = await told(database, order, *requests)
     assert (experiments[ISSUE].started_at, experiments[ISSUE].first_signal_at) == (None, None)
+
+
+@in_both_orders
+@pytest.mark.parametrize(
+    "result",
+    [status("failure", 5), status("error", 5), suite("failure", 5), suite("timed_out", 5), check("success", 5)],
+)
+async def test_the_first_check_or_status_of_a_commit_is_its_first_result(
+    database: Database, order: int, result: GitHubRequest
+) -> None:
+    later = status("success", 7, "ci/travis"), suite("success", 6)
+    assert await first_signal(database, order, result, *later) == at(5)
+
+
+@in_both_orders
+async def test_a_check_or_status_counts_only_for_a_commit_without_the_result_of_a_run(
+    database: Database, order: int
+) -> None:
+    early = status("success", 4, "netlify/preview"), suite("success", 4), check("success", 4)
+    assert await first_signal(database, order, *early, run("CI", 6)) == at(6)
+    explained = await explain(database, Ref(ISSUE), terms("90d"), at(20))
+    assert [event.objection for event in explained.events if event.objection] == [OUTSPOKEN]
+
+
+@in_both_orders
+async def test_a_run_without_a_result_does_not_take_the_place_of_a_status(database: Database, order: int) -> None:
+    assert await first_signal(database, order, run("CI", 4, conclusion="cancelled"), status("success", 5)) == at(5)
+
+
+@in_both_orders
+async def test_a_check_that_has_no_result_or_is_of_github_actions_is_no_signal(database: Database, order: int) -> None:
+    silent = (
+        status("pending", 4),
+        suite(None, 4, action="requested"),
+        suite("neutral", 4),
+        check("skipped", 4),
+        suite("success", 4, slug="github-actions"),
+        status("success", 4, "license/cla"),
+        status("success", 4, "renovate/stability-days"),
+        check("success", 4, "WIP"),
+    )
+    assert await first_signal(database, order, *silent) is None
+
+
+@in_both_orders
+@pytest.mark.parametrize(
+    "bot",
+    [
+        run("Tests", 4, event="pull_request_target"),
+        run("Tests", 4, event="issues"),
+        run("Tests", 4, event="issue_comment"),
+        run("Tests", 4, event="schedule"),
+        run("Labeler", 4, event="pull_request"),
+        run("Pull Request Labeler", 4, event="pull_request"),
+        run("Greetings", 4, event="pull_request"),
+        run("Close stale issues and PRs", 4, event="workflow_dispatch"),
+        run("Triage", 4, event="pull_request"),
+        run("Lint PR title", 4, event="pull_request"),
+    ],
+)
+async def test_a_workflow_that_tests_no_change_is_no_signal(database: Database, order: int, bot: GitHubRequest) -> None:
+    assert await first_signal(database, order, bot, run("CI", 5, conclusion="failure", event="pull_request")) == at(5)
+
+
+@pytest.mark.parametrize(
+    "ci",
+    [
+        *(run("CI", 4, event=event) for event in ("push", "pull_request", "merge_group", "workflow_dispatch")),
+        run("Label quality benchmark", 4, event="push"),
+        run("Stale data tests", 4, event="push"),
+        run("CI", 4),
+    ],
+)
+async def test_any_other_workflow_is_a_signal(database: Database, ci: GitHubRequest) -> None:
+    assert await first_signal(database, 1, ci) == at(4)
+
+
+async def test_a_rule_of_an_organisation_counts_a_workflow_that_the_default_rules_leave_out(database: Database) -> None:
+    text = """
+        rules:
+          - name: our nightly benchmark
+            when: {kind: finished, workflow: Nightly, conclusion: success}
+            then: {signalled: success}
+    """
+    rules = read_rules(RulesFile("rules.yaml", text), packaged_rules(), PROVIDERS)
+    issue, pull = Issue(created_at=at(2)), PullRequest(created_at=at(3))
+    await deliver(database, issue.opened(), pull.opened(), run("Nightly", 4, event="schedule"), rules=rules)
+    assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
+
+
+@in_both_orders
+@pytest.mark.parametrize("known_by", ["run", "push", "merge_group"])
+async def test_the_result_of_a_merge_queue_is_a_result_of_the_pull_request(
+    database: Database, order: int, known_by: str
+) -> None:
+    queued, branch = "c" * 40, "gh-readonly-queue/main/pr-7-" + "d" * 40
+    ways = {
+        "run": run("CI", 5, queued, head_branch=branch, event="merge_group"),
+        "push": push(branch, queued, at(4), "Cache answers", created=True),
+        "merge_group": github("merge_group", {
+            "action": "checks_requested",
+            "merge_group": {"head_sha": queued, "head_ref": branch, "head_commit": {"timestamp": zulu(at(4))}},
+            "repository": {"full_name": "acme/app"},
+        }),
+    }  # fmt: skip
+    result = ways["run"] if known_by == "run" else run("CI", 5, queued, head_branch=None)
+    assert await first_signal(database, order, *{ways[known_by], result}) == at(5)
+
+
+async def test_the_branch_of_a_merge_queue_is_no_experiment_of_its_own(database: Database) -> None:
+    text = "rules: [{name: every branch, when: {what: branch, branch: '*'}, then: {declare: {experiment: true}}}]"
+    rules = read_rules(RulesFile("rules.yaml", text), packaged_rules(), PROVIDERS)
+    await deliver(database, push("gh-readonly-queue/main/pr-7-" + "d" * 40, HEAD, at(4), created=True), rules=rules)
+    assert await all_experiments(database) == {}

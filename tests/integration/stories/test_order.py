@@ -28,7 +28,7 @@ from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
 from service.lifecycle.pushes import Push, Shipments
 from service.lifecycle.references import Ref
-from service.lifecycle.trust import find_objection, projects_of
+from service.lifecycle.trust import find_objection, is_outspoken, projects_of
 from service.pipeline.project import project_dirty
 from service.rules.apply import apply_rules
 from service.rules.model import Interpretation
@@ -151,6 +151,26 @@ runs = st.builds(
     moments,
     st.sampled_from(["success", "failure", "skipped"]),
 )
+checks = st.builds(
+    lambda commit, when, conclusion: Told(
+        "github", (Observed("checked", commit, when, {"conclusion": (conclusion,)}),)
+    ),
+    st.sampled_from(COMMITS),
+    moments,
+    st.sampled_from(["success", "error", "neutral"]),
+)
+parents = st.builds(
+    lambda child, targets, when: Told("github", (Linked(child, "parent", child, targets - {child}, when),)),
+    st.sampled_from(ITEMS),
+    st.frozensets(st.sampled_from(ITEMS), max_size=1),
+    moments,
+)
+types = st.builds(
+    lambda kind, subject, when: Told("github", (Observed(kind, subject, when, {"item_type": ("Spike",)}),)),
+    st.sampled_from(["typed", "untyped", "seen"]),
+    st.sampled_from(ITEMS),
+    moments,
+)
 comments = st.builds(
     lambda subject, when, text: Told(
         "github", (Observed("active", subject, when), Commented(subject, when, text, insider=True))
@@ -182,7 +202,10 @@ renames = st.builds(
     lambda names, when: Told("github", (Renamed(Alias(names[0], names[1], when)),)), st.sampled_from(RENAMES), moments
 )
 stories = st.lists(
-    st.one_of(about_an_item(), about_an_item(), about_a_change(), runs, comments, renames, pushes(), deployments),
+    st.one_of(
+        *(about_an_item(), about_an_item(), about_a_change(), runs, comments, renames, pushes(), deployments),
+        *(checks, parents, types),
+    ),
     min_size=3,
     max_size=14,
 )
@@ -219,6 +242,7 @@ def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str,
             event
             for projects_of_one, event in evidence
             if not find_objection(event, own=projects_of_one, experiments=own, vouched=True)
+            and not is_outspoken(event, heard.get(event.subject, ()))
         ]
 
     def projects(subject: Ref) -> frozenset[str]:

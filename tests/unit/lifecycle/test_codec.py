@@ -62,6 +62,12 @@ PINNED: list[tuple[LifecycleEvent, str, dict[str, Any], str]] = [
         {"field": "outcome", "value": "failed", "channel": "label"},
         "f707f1d8-c647-827c-849e-86a674000be6",
     ),
+    (
+        Signalled(ITEM, at(1), "success", by_check=True),
+        "signalled",
+        {"result": "success", "by_check": True},
+        "b910656c-8481-8e0e-bcb9-3670794b77e4",
+    ),
     (Shipped(ITEM, at(1)), "shipped", {}, "0413bda9-a2c2-89a5-9d7e-c4aafa914491"),
     (Active(ITEM, at(1)), "active", {}, "5697774d-d744-85b2-bf78-b17d3612b8f7"),
     (Started(ITEM, at(1), commanded=True), "started", {"commanded": True}, "5ce9f050-5325-8177-95c1-5506d111bebd"),
