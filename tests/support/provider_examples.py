@@ -174,7 +174,7 @@ _ISSUE = {"number": 45, "created_at": "2026-03-01T09:00:00Z", "updated_at": "202
 _HERE = {"full_name": "acme/app"}
 _API = "https://api.github.com/repos/acme/app"
 _QUEUED = "gh-readonly-queue/main/pr-7-" + "b" * 40
-_CHECKS = {
+_CHECKS: Mapping[str, Mapping[str, Any]] = {
     "check_run": {
         "action": "completed",
         "check_run": {
