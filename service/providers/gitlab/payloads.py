@@ -138,7 +138,7 @@ class Pipeline(msgspec.Struct):
     tag: bool | None = None
     name: str | None = None
     source: str | None = None
-    """How the pipeline was triggered, such as `push`, `merge_request_event` or `schedule`."""
+    """The trigger of the pipeline, such as `push`, `merge_request_event` or `schedule`."""
     finished_at: str | None = None
 
 
