@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from typing import TypeAlias
 
-from service.lifecycle.declarations import current_values
+from service.lifecycle.declarations import current_values, latest
 from service.lifecycle.events import (
     Concluded,
+    Declaration,
     Declared,
     LifecycleEvent,
     Proposed,
@@ -23,10 +24,13 @@ from service.lifecycle.events import (
     Withdrawn,
 )
 from service.lifecycle.experiment import Experiment
+from service.lifecycle.fields import FieldName
 from service.lifecycle.grounds import Grounds
 from service.lifecycle.references import Ref
 from service.lifecycle.shown import first_absence
 from service.lifecycle.taxonomy import Outcome
+
+_LABELLED: tuple[FieldName, ...] = ("outcome", "failure_category", "risk", "team")
 
 Keep: TypeAlias = Callable[[LifecycleEvent], bool]
 Fold: TypeAlias = Callable[[Keep], Experiment | None]
@@ -140,7 +144,36 @@ def _check_category(event: Declared, every: Iterable[LifecycleEvent], fold: Fold
 
 
 def futile_labels(grounds: Grounds, experiment: Experiment) -> list[tuple[Declared, str]]:
-    """The labels of failure categories that have no effect on the experiment, each with the reason."""
+    """The labels that have no effect on the experiment, each with the reason."""
+    return [*_futile_categories(grounds, experiment), *_contradicting_labels(grounds)]
+
+
+def _contradicting_labels(grounds: Grounds) -> Iterator[tuple[Declared, str]]:
+    """Yield the labels that another label of the same field overrules, such as `outcome:worked` beside a newer
+    `outcome:failed`.
+    """
+    for field in _LABELLED:
+        values = [one for one in current_values(grounds.declarations, field) if one.channel == "label"]
+        counting = latest(values)
+        for value in values if counting and len(values) > 1 else ():
+            stated = next(event for event in grounds.declarations if _states(event, field, value.value))
+            if counting and value.value != counting.value and isinstance(stated, Declared):
+                newer = counting.since > value.since
+                why = f"added at {_format(counting.since)}" if newer else "alphabetically the first of the same time"
+                reason = f"it contradicts the label for {counting.value}, {why}, which counts; remove the wrong one"
+                yield stated, f"{_named(stated)}{reason}"
+
+
+def _states(event: Declaration, field: FieldName, value: str) -> bool:
+    return isinstance(event, Declared) and (event.field, event.value, event.channel) == (field, value, "label")
+
+
+def _named(event: Declared) -> str:
+    """The label before its reason. A label with an @ may contain an account or an e-mail address."""
+    return "" if "@" in event.label else f"label `{event.label}`: "
+
+
+def _futile_categories(grounds: Grounds, experiment: Experiment) -> list[tuple[Declared, str]]:
     if experiment.outcome in (None, Outcome.FAILED):
         return []
     categories = current_values(grounds.declarations, "failure_category")
@@ -151,8 +184,7 @@ def futile_labels(grounds: Grounds, experiment: Experiment) -> list[tuple[Declar
         if event.field == "failure_category" and event.value in standing:
             first.setdefault(event.value, event)
     why = f"{_only_failed(experiment.outcome)}; if it failed, add the label outcome:{Outcome.FAILED}"
-    # A label with an @ may contain an account or an e-mail address.
-    return [(event, why if "@" in event.label else f"label `{event.label}`: {why}") for event in first.values()]
+    return [(event, f"{_named(event)}{why}") for event in first.values()]
 
 
 def _only_failed(outcome: Outcome | None) -> str:

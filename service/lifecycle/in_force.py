@@ -74,7 +74,9 @@ def _outcome(grounds: Grounds, outcome: Outcome | None) -> list[FieldInForce]:
     by_conclusion = _stated_by(concluded)
     if stated:
         found = _in_force("outcome", outcome, stated, declared, grounds.declarations)
-        others = [one for one in by_conclusion if one.value != outcome]
+        # A command that concludes also declares its outcome: name this statement once.
+        stated_twice = {(one.value, one.since) for one in found.overruled}
+        others = [one for one in by_conclusion if one.value != outcome and (one.value, one.since) not in stated_twice]
         return [FieldInForce("outcome", outcome, found.statement, [*found.overruled, *others])]
     category = latest(values_since_reopening(grounds.conclusion, grounds.declarations, "failure_category"))
     implied = [_statement("failure_category", category, grounds.declarations)] if category else []

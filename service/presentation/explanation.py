@@ -34,7 +34,8 @@ class EventAnswer(BaseModel):
     """An event, whether it counts for the experiment, and its origins.
 
     `objection` says why a command, a start, a result or a deployment on evidence does not count, because of the place
-    or the author of the evidence; empty otherwise.
+    or the author of the evidence; empty otherwise. `outweighed` says why an event that counts has no effect, such as a
+    later value that replaced it; empty otherwise.
     """
 
     subject: str
@@ -43,6 +44,7 @@ class EventAnswer(BaseModel):
     data: dict[str, Any]
     counts: bool
     objection: str
+    outweighed: str = ""
     origins: list[OriginAnswer]
 
 
@@ -129,6 +131,7 @@ _EXAMPLE: dict[str, Any] = {
             "data": {},
             "counts": True,
             "objection": "",
+            "outweighed": "",
             "origins": [
                 {
                     "delivery": "0f6ad4c5-6f0c-5d3f-9a5e-0f8f0a3f4a11",
@@ -303,5 +306,6 @@ def _event(explained: ExplainedEvent) -> EventAnswer:
         data=data_of(explained.event),
         counts=explained.counts,
         objection=explained.objection,
+        outweighed=explained.outweighed,
         origins=[OriginAnswer.model_validate(origin) for origin in explained.origins],
     )

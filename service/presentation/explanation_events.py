@@ -12,6 +12,8 @@ def event_lines(shown: ExplanationAnswer) -> Iterator[str]:
         description = " ".join([event.kind, *(f"{name}={value}" for name, value in event.data.items())])
         occurred = event.occurred_at.strftime("%Y-%m-%d %H:%M:%S")
         yield f"  {occurred}  {event.subject}  {description if event.counts else f'({description})'}"
+        if why := event.objection or event.outweighed:
+            yield f"    no effect: {why}"
         for origin in event.origins:
             received = origin.received_at.strftime("%Y-%m-%d %H:%M:%S")
             yield f"    {origin.rule}; {origin.source} {origin.delivery}, received {received}"

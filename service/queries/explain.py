@@ -15,6 +15,7 @@ from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Experiment, is_marked_but_for_author
 from service.lifecycle.grounds import Grounds, applies_to_experiment
 from service.lifecycle.in_force import FieldInForce, fields_in_force
+from service.lifecycle.outweighed import explain_outweighed
 from service.lifecycle.references import Ref
 from service.lifecycle.stages import Omission, omissions
 from service.metrics.terms import Terms
@@ -40,6 +41,7 @@ class ExplainedEvent:
 
     Attributes:
         objection: why the event does not count, although events like it on evidence usually do; empty otherwise.
+        outweighed: why the event counts but has no effect, such as a later value; empty otherwise.
         subject: the event's subject. The name of a fork's branch omits the fork's owner, who is a person.
     """
 
@@ -47,6 +49,7 @@ class ExplainedEvent:
     subject: str
     counts: bool
     objection: str
+    outweighed: str
     origins: Sequence[Origin]
 
 
@@ -137,7 +140,7 @@ async def explain(
         folded = await compute(partial(surroundings.fold, canonical), len(found)) if is_root else None
         row = await read_row(connection, folded, terms, now) if folded else None
     experiment = await _explain_experiment(surroundings, folded, row, terms, now) if folded and row else None
-    objection = _objections(surroundings, canonical)
+    objection, outweighed = _objections(surroundings, canonical), _outweighed(experiment)
     refusals = await asyncio.to_thread(find_refusals, surroundings, found, origins)
     return Explanation(
         subject=canonical,
@@ -152,12 +155,13 @@ async def explain(
             ExplainedEvent(
                 event,
                 shown,
-                experiment is not None
+                counts := experiment is not None
                 and applies_to_experiment(
                     event, own=names.canonical(event.subject) == canonical or event in surroundings.merges
                 )
                 and not objection(event),
                 objection(event),
+                outweighed(event) if counts else "",
                 origins.get((event.subject, identifier), ()),
             )
             for event, identifier in page
@@ -234,6 +238,12 @@ def _objections(surroundings: Surroundings, subject: Ref) -> Callable[[Lifecycle
 def _is_merge(event: LifecycleEvent) -> bool:
     """Whether an event says that a commit came to the default branch."""
     return isinstance(event, Concluded) and event.subject.startswith("commit:")
+
+
+def _outweighed(explained: ExplainedExperiment | None) -> Callable[[LifecycleEvent], str]:
+    if explained is None:
+        return lambda _: ""
+    return explain_outweighed(explained.grounds, explained.status.experiment.outcome)
 
 
 def _without_owner(subject: Ref, subjects: Collection[Ref]) -> str:

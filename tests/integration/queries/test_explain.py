@@ -155,6 +155,34 @@ async def test_an_excluded_item_says_why_since_when_and_by_which_rule(database: 
     assert 'not an experiment: it is excluded: duplicate, by rule "seen as a duplicate" (github), since' in reason
 
 
+async def test_events_without_effect_say_what_outweighs_them_and_an_overruled_value_is_shown_once(
+    database: Database,
+) -> None:
+    labelled, early = ISSUE.labeled("outcome:worked", at(3))
+    await deliver(
+        *(database, ISSUE.opened(), early, labelled.commented("/experiment start", at(4))),
+        *(labelled.commented("/experiment conclude failed", at(5)), labelled.commented("/experiment start", at(6))),
+        labelled.labeled("outcome:inconclusive", at(7))[1],
+    )
+    shown = await answer(database)
+    outweighed = {(one.kind, one.occurred_at.day, one.data.get("value")): one.outweighed for one in shown.events}
+    assert outweighed["started", 4, None] == ""
+    assert outweighed["started", 6, None] == "it has been started since 2026-03-04T09:00:00Z"
+    newest = "inconclusive, stated by label at 2026-03-07T09:00:00Z, outweighs it"
+    assert outweighed["declared", 3, "worked"] == outweighed["declared", 5, "failed"] == newest
+    assert outweighed["declared", 7, "inconclusive"] == ""
+    assert "    no effect: it has been started since 2026-03-04T09:00:00Z" in text(shown, events=True).splitlines()
+    [outcome] = [one for one in shown.in_force if one.field == "outcome"]
+    assert [(one.value, one.said_by.words) for one in outcome.overrules] == [
+        ("failed", "by comment (github)"),
+        ("worked", "by label outcome:worked (github)"),
+    ]
+    told = [one.reason for one in shown.refused]
+    assert any(
+        reason.startswith("label `outcome:worked`: it contradicts the label for inconclusive") for reason in told
+    )
+
+
 async def test_an_unmarked_item_has_its_title_and_the_ways_to_mark_it(database: Database) -> None:
     await deliver(database, replace(ISSUE, labels=("bug",)).opened(), Ticket(created_at=at(2), type="Task").created())
     async with api(database, at(10)) as client:
