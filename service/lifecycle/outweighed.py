@@ -21,6 +21,7 @@ from service.lifecycle.events import (
     Refused,
     Reopened,
     Shipped,
+    Shown,
     Signalled,
     Started,
     Withdrawn,
@@ -40,6 +41,8 @@ _WORDS = {
     "api": "by hand or by API",
     "derived": "inferred",
 }
+
+_ABSENT = {"label": "absent from the labels", "type": "absent from the types"}
 
 
 def explain_outweighed(grounds: Grounds, outcome: Outcome | None) -> Callable[[LifecycleEvent], str]:
@@ -80,7 +83,7 @@ class _Outweighed:
             case Withdrawn():
                 made = (event.field, event.value, event.channel, event.label) in self._declared
                 return "" if made else "nothing had stated the value, so there was nothing to withdraw"
-            case Active() | Refused():
+            case Active() | Refused() | Shown():
                 return ""
 
     def _explain_early(self, event: Signalled | Shipped) -> str:
@@ -110,7 +113,10 @@ class _Outweighed:
             return ""
         if concluded is None or (reopened_at is not None and event.occurred_at <= reopened_at):
             return f"it was reopened at {_format(reopened_at)}" if reopened_at else ""
-        return _since("it has been concluded", concluded, event)
+        # At the time of a state that shows the item open, a conclusion keeps this state from reopening the experiment.
+        others = [other for other in self._turns if other != event]
+        decides = find_conclusion(others) != self.grounds.conclusion
+        return "" if decides else _since("it has been concluded", concluded, event)
 
     def _explain_reopening(self, event: Reopened) -> str:
         if event not in self._turns:
@@ -139,8 +145,9 @@ class _Outweighed:
     def _explain_ended(self, event: Declared) -> str:
         """Say what ended a value that is no longer current."""
         statement = (event.field, event.value, event.channel, event.label)
-        if at := min((at for at in self._withdrawn.get(statement, ()) if at >= event.occurred_at), default=None):
-            return f"it was withdrawn at {_format(at)}"
+        later = (one for one in self._withdrawn.get(statement, ()) if one.occurred_at >= event.occurred_at)
+        if withdrawn := min(later, key=lambda one: one.occurred_at, default=None):
+            return self._explain_withdrawn(withdrawn)
         reopened_at = self.grounds.conclusion.reopened_at
         if event.field in _UNTIL_REOPENED and reopened_at and event.occurred_at <= reopened_at:
             return f"it was reopened at {_format(reopened_at)}"
@@ -148,6 +155,18 @@ class _Outweighed:
         if event.channel != "label" and newer and newer.value != event.value:
             return f"{_shorten(newer.value)} replaced it at {_format(newer.occurred_at)}"
         return ""
+
+    def _explain_withdrawn(self, withdrawn: Withdrawn) -> str:
+        at = _format(withdrawn.occurred_at)
+        if withdrawn in self._counted:
+            return f"it was withdrawn at {at}"
+        # No delivery reports the withdrawal: a state that a later payload shows implies it.
+        absent = _ABSENT.get(withdrawn.channel, "withdrawn")
+        return f"it is {absent} as of {at}"
+
+    @cached_property
+    def _counted(self) -> frozenset[LifecycleEvent]:
+        return frozenset(self.grounds.counted)
 
     def _values(self, field: FieldName) -> list[CurrentValue]:
         if field not in self._current:
@@ -168,12 +187,12 @@ class _Outweighed:
         return {_statement(event) for event in self.grounds.declarations if isinstance(event, Declared)}
 
     @cached_property
-    def _withdrawn(self) -> dict[tuple[str, str, str, str], list[datetime]]:
-        times: defaultdict[tuple[str, str, str, str], list[datetime]] = defaultdict(list)
+    def _withdrawn(self) -> dict[tuple[str, str, str, str], list[Withdrawn]]:
+        found: defaultdict[tuple[str, str, str, str], list[Withdrawn]] = defaultdict(list)
         for event in self.grounds.declarations:
             if isinstance(event, Withdrawn):
-                times[_statement(event)].append(event.occurred_at)
-        return times
+                found[_statement(event)].append(event)
+        return found
 
     @cached_property
     def _last(self) -> dict[tuple[FieldName, str], Declared]:

@@ -140,7 +140,8 @@ async def explain(
         folded = await compute(partial(surroundings.fold, canonical), len(found)) if is_root else None
         row = await read_row(connection, folded, terms, now) if folded else None
     experiment = await _explain_experiment(surroundings, folded, row, terms, now) if folded and row else None
-    objection, outweighed = _objections(surroundings, canonical), _outweighed(experiment)
+    objection = _objections(surroundings, canonical)
+    outweighed = await asyncio.to_thread(_find_outweighed, experiment, [event for event, _ in page])
     refusals = await asyncio.to_thread(find_refusals, surroundings, found, origins)
     return Explanation(
         subject=canonical,
@@ -161,7 +162,7 @@ async def explain(
                 )
                 and not objection(event),
                 objection(event),
-                outweighed(event) if counts else "",
+                outweighed.get(event, "") if counts else "",
                 origins.get((event.subject, identifier), ()),
             )
             for event, identifier in page
@@ -240,10 +241,14 @@ def _is_merge(event: LifecycleEvent) -> bool:
     return isinstance(event, Concluded) and event.subject.startswith("commit:")
 
 
-def _outweighed(explained: ExplainedExperiment | None) -> Callable[[LifecycleEvent], str]:
+def _find_outweighed(
+    explained: ExplainedExperiment | None, page: Iterable[LifecycleEvent]
+) -> Mapping[LifecycleEvent, str]:
+    """The events of a page that other events of the experiment outweigh, each with the reason."""
     if explained is None:
-        return lambda _: ""
-    return explain_outweighed(explained.grounds, explained.status.experiment.outcome)
+        return {}
+    explain_event = explain_outweighed(explained.grounds, explained.status.experiment.outcome)
+    return {event: why for event in page if (why := explain_event(event))}
 
 
 def _without_owner(subject: Ref, subjects: Collection[Ref]) -> str:

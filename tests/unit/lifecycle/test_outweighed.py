@@ -16,6 +16,7 @@ from service.lifecycle.events import (
     Proposed,
     Reopened,
     Shipped,
+    Shown,
     Signalled,
     Started,
     Withdrawn,
@@ -26,6 +27,7 @@ from service.lifecycle.futility import futile_labels
 from service.lifecycle.grounds import find_grounds
 from service.lifecycle.outweighed import explain_outweighed
 from service.lifecycle.references import Ref
+from service.lifecycle.shown import key_of
 from service.lifecycle.taxonomy import Outcome
 from tests.support.builders import at
 
@@ -116,6 +118,11 @@ FAILED_LABEL = declared("outcome", "failed", 4, "label")
             "it was withdrawn at 2026-03-05T09:00:00Z",
         ),
         (
+            (FAILED_LABEL, Shown(ROOT, at(6), labels=())),
+            FAILED_LABEL,
+            "it is absent from the labels as of 2026-03-06T09:00:00Z",
+        ),
+        (
             (withdrawn(FAILED_LABEL, 5),),
             withdrawn(FAILED_LABEL, 5),
             "nothing had stated the value, so there was nothing to withdraw",
@@ -161,6 +168,7 @@ def test_one_of_two_contradicting_labels_counts_and_the_other_says_so(other: int
 
 
 INSTANTS = st.sampled_from([at(day) for day in range(1, 6)])
+LABELS = st.sampled_from([None, (), (key_of("outcome:worked"),)])
 OUTCOMES = st.sampled_from([None, Outcome.WORKED, Outcome.FAILED])
 STATUSES = st.sampled_from(["", "done", "closed"])
 FIELDS: list[tuple[FieldName, tuple[str, ...]]] = [
@@ -175,9 +183,10 @@ def declarations(draw: st.DrawFn) -> LifecycleEvent:
     field, values = draw(st.sampled_from(FIELDS))
     channel: DeclarationChannel = draw(st.sampled_from(["label", "comment", "item", "derived"]))
     when, value = draw(INSTANTS), draw(st.sampled_from(values))
+    label = f"{field}:{value}" if channel == "label" else ""
     if draw(st.booleans()):
-        return Withdrawn(ROOT, when, field, value, channel)
-    return Declared(ROOT, when, field, value, channel)
+        return Withdrawn(ROOT, when, field, value, channel, label)
+    return Declared(ROOT, when, field, value, channel, label=label)
 
 
 def instants(subject: Ref) -> st.SearchStrategy[LifecycleEvent]:
@@ -190,10 +199,11 @@ def instants(subject: Ref) -> st.SearchStrategy[LifecycleEvent]:
         ),
         st.builds(Reopened, st.just(subject), INSTANTS, st.booleans(), STATUSES),
         st.builds(Shipped, st.just(subject), INSTANTS),
+        st.builds(Shown, st.just(subject), INSTANTS, LABELS, is_open=st.sampled_from([None, True, False])),
     )
 
 
-_ENDS = ("it was reopened at", "it was withdrawn at", " replaced it at ")
+_ENDS = ("it was reopened at", "it was withdrawn at", "it is absent from ", " replaced it at ")
 
 
 OWN = st.lists(st.one_of(instants(ROOT), declarations()), min_size=1, max_size=12)
