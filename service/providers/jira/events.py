@@ -9,7 +9,7 @@ from service.providers.jira.changelog import MOST_CHANGES, read_changelog, read_
 from service.providers.jira.comments import read_comment, read_edited_comment
 from service.providers.jira.links import links
 from service.providers.jira.payloads import Change, Comment, CommentEvent, Issue, IssueEvent, TransitionEvent
-from service.providers.jira.tickets import Ticket, closed, identities, looks
+from service.providers.jira.tickets import Ticket, identities, looks, reached
 
 _CREATED = "jira:issue_created"
 _UPDATED = "jira:issue_updated"
@@ -35,8 +35,8 @@ def read_issue_event(name: str, payload: bytes) -> list[Observation]:
         *comment,
         *([ticket.active()] if unnamed else []),
         *([read_edited_comment(ticket, edited)] if edited else []),
-        # If the status changed, the changelog reports the closing, so no time needs to be inferred.
-        *closed(ticket, inferred=not any(map(_is_move, changed))),
+        # If the status changed, the changelog reports the start or closing, so no time needs to be inferred.
+        *reached(ticket, inferred=not any(map(_is_move, changed))),
         *links(ticket, changes),
         *identities(ticket),
     ]
@@ -58,12 +58,12 @@ def read_ticket(payload: bytes) -> list[Observation]:
 def _read_state(ticket: Ticket, issue: Issue, changes: Sequence[Change]) -> list[Observation]:
     # Report no activity: a rule may send every ticket at a set time, although nothing happened to them.
     past, changed = read_history(ticket, issue.changelog), read_changelog(ticket, changes)
-    told = any(map(_is_move, changed)) or any(_is_move(one) and _is_done(one) for one in past)
+    told = any(map(_is_move, changed)) or any(_is_move(one) and _is_current(one, ticket) for one in past)
     return [
         *looks(ticket),
         *past,
         *changed,
-        *closed(ticket, inferred=not told),
+        *reached(ticket, inferred=not told),
         *links(ticket, changes),
         *identities(ticket),
     ]
@@ -73,8 +73,9 @@ def _is_move(one: Observation) -> TypeGuard[Observed]:
     return isinstance(one, Observed) and one.kind == "moved"
 
 
-def _is_done(moved: Observed) -> bool:
-    return moved.traits.get("category_to") == ("done",)
+def _is_current(moved: Observed, ticket: Ticket) -> bool:
+    """Whether a move in the past led to the category that the ticket still has."""
+    return moved.traits.get("category_to") == (ticket.category,)
 
 
 def read_transition(payload: bytes) -> list[Observation]:
@@ -89,7 +90,7 @@ def read_comment_event(name: str, payload: bytes) -> Sequence[Observation] | Not
     if event.issue is None:
         return Nothing("the comment does not name its ticket")
     ticket = Ticket.of(event.issue, event.timestamp, event.comment)
-    known = [*looks(ticket, in_part=True), *closed(ticket)] if event.issue.fields else []
+    known = [*looks(ticket, in_part=True), *reached(ticket)] if event.issue.fields else []
     known += identities(ticket)
     # Commands count only when a comment is new. Commands are dated to when their comment was written. A command that an
     # edit added later would get this earlier time.

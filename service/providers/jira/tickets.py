@@ -136,30 +136,35 @@ def _site_of(address: object) -> str:
     return "" if site == _GATEWAY else site
 
 
-def closed(ticket: Ticket, *, inferred: bool = True) -> list[Observation]:
-    """An observation of the closing if the ticket is done, even if it was closed before the webhook existed.
+def reached(ticket: Ticket, *, inferred: bool = True) -> list[Observation]:
+    """An observation of the start or closing that a ticket's status shows, even if it was before the webhook existed.
 
     Args:
-        inferred: whether the time of the last update may stand for the time of the closing. It is later than the
-            closing, or equal. The earliest closing since the last reopening counts, so a later report does no harm.
+        inferred: whether the time of the last update may stand for the time of the start or closing. It is later, or
+            equal. The earliest start counts, and the earliest closing since the last reopening, so a later report does
+            no harm.
     """
-    fields = ticket.fields
-    if ticket.category != "done":
-        return []
-    if fields.category_changed:
-        at = read_time(fields.category_changed, "$.issue.fields.statuscategorychangedate")
-    elif not inferred:
-        return []
-    elif fields.resolution_date:
-        at = read_time(fields.resolution_date, "$.issue.fields.resolutiondate")
-    elif fields.updated:
-        at = read_time(fields.updated, "$.issue.fields.updated")
-    else:
-        at = ticket.at
-    resolution = fields.resolution.name if fields.resolution else None
+    at, fields = _category_since(ticket, inferred=inferred), ticket.fields
     status = fields.status.name if fields.status else None
+    if at is None or ticket.category not in ("in progress", "done"):
+        return []
+    if ticket.category == "in progress":
+        return [Observed("started", ticket.subject, at, {**ticket.place, **traits({"status_to": status})})]
+    resolution = fields.resolution.name if fields.resolution else None
     known = {**traits({"reason": resolution, "status_to": status}), **ending(resolution, status)}
     return [Observed("closed", ticket.subject, at, {**ticket.place, **known})]
+
+
+def _category_since(ticket: Ticket, *, inferred: bool) -> datetime | None:
+    """The best time that the payload tells for the last change of the status category."""
+    fields = ticket.fields
+    if fields.category_changed:
+        return read_time(fields.category_changed, "$.issue.fields.statuscategorychangedate")
+    if not inferred:
+        return None
+    if fields.resolution_date and ticket.category == "done":
+        return read_time(fields.resolution_date, "$.issue.fields.resolutiondate")
+    return read_time(fields.updated, "$.issue.fields.updated") if fields.updated else ticket.at
 
 
 def ending(resolution: str | None, status: str | None) -> Mapping[Trait, tuple[str, ...]]:

@@ -557,6 +557,35 @@ def test_a_done_ticket_is_closed_at_the_best_time_that_the_payload_tells(told: d
     assert closing in happened({"issue": issue(status=ENDED, **told), "timestamp": milliseconds(NOW)})
 
 
+DOING = status("Doing", "indeterminate")
+
+
+@pytest.mark.parametrize(
+    ("told", "when"),
+    [
+        ({"statuscategorychangedate": written(at(2)), "updated": written(at(4))}, at(2)),
+        ({"resolutiondate": written(at(3)), "updated": written(at(4))}, at(4)),
+        ({}, NOW),
+    ],
+)
+def test_a_ticket_in_progress_is_started_at_the_best_time_that_the_payload_tells(
+    told: dict[str, Any], when: datetime
+) -> None:
+    start = item("started", when, status_to="Doing")
+    assert start in happened(updated(status=DOING, **told))
+    assert start in happened(commented(issue=issue(status=DOING, **told)))
+    assert start in happened({"issue": issue(status=DOING, **told), "timestamp": milliseconds(NOW)})
+
+
+def test_the_time_of_a_start_is_not_inferred_if_the_changelog_reports_the_start() -> None:
+    move = changed("status", "Open", "Doing")
+    (moved,) = happened(updated(move, status=DOING, updated=written(at(4))))
+    assert isinstance(moved, Observed)
+    assert moved.kind == "moved"
+    since = {"statuscategorychangedate": written(at(2))}
+    assert item("started", at(2), status_to="Doing") in happened(updated(move, status=DOING, **since))
+
+
 def test_the_time_of_a_closing_is_not_inferred_if_the_changelog_reports_the_closing() -> None:
     move = changed("status", "Open", "Done")
     (moved,) = happened(updated(move, status=ENDED, updated=written(at(4)), resolutiondate=written(at(3))))

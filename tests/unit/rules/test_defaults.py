@@ -872,6 +872,10 @@ def test_a_ticket_that_ended_in_any_other_way_is_concluded_without_an_outcome(ki
     assert outcome_of(ended(kind, word)) is Outcome.UNDECLARED
 
 
+def test_a_ticket_that_is_seen_in_progress_is_started() -> None:
+    assert events(observation("started", TICKET, status_to="Doing"), provider="jira") == (Started(TICKET, at(3)),)
+
+
 def test_the_outcome_that_a_label_declares_outweighs_the_resolution() -> None:
     labelled = observation("labelled", TICKET, at(2), label="outcome:worked")
     assert outcome_of(labelled, ended("closed", "Cancelled")) is Outcome.WORKED
