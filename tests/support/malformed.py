@@ -91,7 +91,10 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
             *(({"object_attributes.iid": wrong}, r"at `\$\.object_attributes\.iid`") for wrong in (-1, 10**30)),
             ({"object_attributes.created_at": "yesterday"}, r"at `\$\.object_attributes\.created_at`"),
             ({"object_attributes.updated_at": "2026-02-30 09:00:00 UTC"}, r"at `\$\.object_attributes\.updated_at`"),
-            ({"object_attributes.closed_at": "soon"}, r"at `\$\.object_attributes\.closed_at`"),
+            (
+                {"object_attributes.closed_at": "soon", "object_attributes.state": "closed"},
+                r"at `\$\.object_attributes\.closed_at`",
+            ),
             ({"project": None}, r"`path_with_namespace` - at `\$\.project`"),
             ({"project": {"web_url": "http://["}}, r"`path_with_namespace` - at `\$\.project`"),
         ],

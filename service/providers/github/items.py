@@ -173,14 +173,16 @@ def _is_open(seen: Item) -> bool | None:
 
 
 def _closed(event: ItemEvent, issue: Item, subject: Ref) -> list[Observation]:
-    if issue.closed_at is None or _is_open(issue):
+    # A payload without the time of the closing may still show that the issue is closed, at the time of its last change.
+    if _is_open(issue) is not False:
         return []
+    at = utc(issue.closed_at) if issue.closed_at else _updated_at(issue)
     known: dict[Trait, str | None] = {
         "what": "item",
         "project": event.repository.full_name,
         "reason": issue.state_reason,
     }
-    return [Observed("closed", subject, utc(issue.closed_at), traits(known))]
+    return [Observed("closed", subject, at, traits(known))]
 
 
 def _identified(event: ItemEvent, seen: Item, at: datetime) -> list[Identified]:

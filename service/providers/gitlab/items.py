@@ -89,7 +89,8 @@ def happened(event: ItemEvent, action: str | None, subject: Ref, place: Traits, 
 
 
 def closed(seen: Issue, subject: Ref, place: Traits, where: str = _HERE) -> list[Observation]:
-    if seen.action != "close" and (not seen.closed_at or is_open(seen)):
+    # A payload without the time of the closing may still show that the issue is closed, at the time of its last change.
+    if seen.action != "close" and is_open(seen) is not False and (is_open(seen) or not seen.closed_at):
         return []
     at = read_time(seen.closed_at, f"{where}.closed_at") if seen.closed_at else seen_at(seen, where)
     reason = "duplicate" if seen.duplicated_to_id is not None else "moved" if seen.moved_to_id is not None else None

@@ -250,6 +250,15 @@ def test_the_closing_of_an_issue_is_observed_in_later_payloads_too() -> None:
     ]
 
 
+@pytest.mark.parametrize("unknown", [None, "", {}, True])
+def test_a_closed_issue_without_the_time_of_its_closing_was_closed_by_its_last_change(unknown: Any) -> None:
+    payload = json.loads(Issue(created_at=at(1)).closed(at(3))[0].edited(at(5)).body)
+    payload["issue"]["closed_at"] = unknown
+    assert item("closed", at(5), reason="completed") in observed(github("issues", payload))
+    payload["issue"]["state"] = "open"
+    assert "closed" not in [one.kind for one in observed(github("issues", payload)) if isinstance(one, Observed)]
+
+
 def test_the_reopening_of_an_issue_is_observed() -> None:
     closed, _ = Issue(created_at=at(1)).closed(at(3))
     _, request = closed.reopened(at(4))

@@ -370,6 +370,12 @@ def test_the_closing_of_an_issue_is_observed_in_later_payloads_too() -> None:
     assert item("closed", at(3)) in observed(issue("update", at(5), closed_at=stamp(at(3))))
 
 
+@pytest.mark.parametrize("unknown", [None, "", {}, True])
+def test_a_closed_issue_without_the_time_of_its_closing_was_closed_by_its_last_change(unknown: Any) -> None:
+    assert item("closed", at(5)) in observed(issue("update", at(5), closed_at=unknown, state="closed"))
+    assert item("closed", at(5)) not in observed(issue("update", at(5), closed_at=unknown, state="opened"))
+
+
 def test_the_reopening_of_an_issue_is_observed() -> None:
     assert observe(issue("reopen", at(4), closed_at=None)) == [
         item_seen(at(4)),
