@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from service.lifecycle.events import Declaration, Declared, LifecycleEvent, Shown, Withdrawn
+from service.lifecycle.events import Declaration, Declared, LifecycleEvent, Withdrawn
 from service.lifecycle.fields import FieldName
-from service.lifecycle.shown import lost_withdrawals, reopenings
+from service.lifecycle.shown import lost_withdrawals
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,15 @@ class CurrentValue:
 
 def declarations_in(events: Iterable[LifecycleEvent]) -> list[Declaration]:
     """The events about one subject that are declarations, with the withdrawals that shown states imply."""
-    every = list(events)
-    declarations = [event for event in every if isinstance(event, Declared | Withdrawn)]
-    states = [event for event in every if isinstance(event, Shown)]
-    return [*declarations, *lost_withdrawals(declarations, states, reopenings(every))] if states else declarations
+    declarations: list[Declaration] = []
+    others: list[LifecycleEvent] = []
+    for event in events:
+        if isinstance(event, Declared | Withdrawn):
+            declarations.append(event)
+        else:
+            others.append(event)
+    declarations += lost_withdrawals(declarations, others)
+    return declarations
 
 
 def value_of(declarations: Sequence[Declaration], field: FieldName) -> str:

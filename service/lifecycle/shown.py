@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import TypeAlias, TypeVar
 
@@ -21,24 +22,27 @@ _Key = TypeVar("_Key", bound=Hashable)
 _ByTime: TypeAlias = Mapping[datetime, frozenset[str]]
 
 
+@lru_cache(maxsize=4096)
 def key_of(name: str) -> str:
     """The key by which a state names a label or a type. Names that differ only in case have the same key."""
     return sha256(name.lower().encode("utf-8", "surrogatepass")).hexdigest()[:_LENGTH]
 
 
-def lost_withdrawals(
-    declarations: Sequence[Declaration], states: Sequence[Shown], reopened: Sequence[datetime]
-) -> Iterator[Withdrawn]:
+def lost_withdrawals(declarations: Sequence[Declaration], others: Sequence[LifecycleEvent]) -> list[Withdrawn]:
     """The withdrawals that states imply and that no delivery reports.
 
     Args:
         declarations: the declarations about one subject.
-        states: the states of this subject.
-        reopened: the `reopenings` of this subject.
+        others: the other events of this subject.
     """
-    yield from _lost_labels(declarations, _by_time(states, lambda state: state.labels))
-    yield from _lost_types(declarations, _by_time(states, _type_of))
-    yield from _lost_duplicates(declarations, reopened)
+    states = [event for event in others if isinstance(event, Shown)]
+    if not states:
+        return []
+    return [
+        *_lost_labels(declarations, states),
+        *_lost_types(declarations, states),
+        *_lost_duplicates(declarations, others),
+    ]
 
 
 def first_absence(
@@ -57,11 +61,15 @@ def first_absence(
 def reopenings(events: Iterable[LifecycleEvent]) -> list[datetime]:
     """The times of states that show an item open again although no delivery reports its reopening.
 
-    The item was closed, or a ticket was in a status that concluded it, and the state has another status.
+    The item was closed, or a ticket was in a status that concluded it, and the state has another status. Without a
+    conclusion there is nothing to reopen.
     """
+    told = [event for event in events if isinstance(event, Concluded | Reopened | Shown)]
+    if not any(isinstance(event, Concluded) for event in told):
+        return []
     by_time: defaultdict[datetime, list[Concluded | Reopened | Shown]] = defaultdict(list)
-    for event in events:
-        if isinstance(event, Concluded | Reopened) or (isinstance(event, Shown) and event.is_open is not None):
+    for event in told:
+        if not isinstance(event, Shown) or event.is_open is not None:
             by_time[event.occurred_at].append(event)
     found: list[datetime] = []
     closed, final = False, frozenset[str]()
@@ -81,22 +89,26 @@ def reopenings(events: Iterable[LifecycleEvent]) -> list[datetime]:
     return found
 
 
-def _lost_labels(declarations: Iterable[Declaration], listed: _ByTime) -> Iterator[Withdrawn]:
-    if not listed:
+def _lost_labels(declarations: Iterable[Declaration], states: Iterable[Shown]) -> Iterator[Withdrawn]:
+    # Most items keep their labels, so look first for labels that a state lacks.
+    lists = {state.labels for state in states if state.labels is not None}
+    labels = {one.label for one in declarations if one.channel == "label" and one.label}
+    lost = {label: key for label in labels if not all((key := key_of(label)) in listed for listed in lists)}
+    if not lost:
         return
-    times, always = sorted(listed), frozenset[str].intersection(*listed.values())
-    labelled = (one for one in declarations if one.channel == "label" and one.label)
+    listed = _by_time(states, lambda state: state.labels)
+    labelled = (one for one in declarations if one.channel == "label" and one.label in lost)
     for (field, value, label), group in _grouped(labelled, lambda one: (one.field, one.value, one.label)).items():
-        key = key_of(label)
-        if key in always:
-            continue
         reported = {one.occurred_at for one in group}
-        absent = (at for at in times if key not in listed[at] and at not in reported)
+        absent = (at for at in sorted(listed) if lost[label] not in listed[at] and at not in reported)
         if ended := _ended(absent, _declared(group)):
             yield Withdrawn(group[0].subject, ended, field, value, "label", label)
 
 
-def _lost_types(declarations: Iterable[Declaration], types: _ByTime) -> Iterator[Withdrawn]:
+def _lost_types(declarations: Iterable[Declaration], states: Iterable[Shown]) -> Iterator[Withdrawn]:
+    if len({state.item_type for state in states} - {None}) <= 1:
+        return
+    types = _by_time(states, _type_of)
     typed = (one for one in declarations if one.channel == "type")
     for (field, value), group in _grouped(typed, lambda one: (one.field, one.value)).items():
         # A declaration does not name its type, but the state at the same time does.
@@ -107,9 +119,10 @@ def _lost_types(declarations: Iterable[Declaration], types: _ByTime) -> Iterator
             yield Withdrawn(group[0].subject, ended, field, value, "type")
 
 
-def _lost_duplicates(declarations: Iterable[Declaration], reopened: Iterable[datetime]) -> Iterator[Withdrawn]:
+def _lost_duplicates(declarations: Iterable[Declaration], others: Iterable[LifecycleEvent]) -> Iterator[Withdrawn]:
     stated = [one for one in declarations if (one.field, one.value, one.channel) == ("excluded", _DUPLICATE, "item")]
-    if ended := _ended(reopened, _declared(stated)):
+    present = _declared(stated)
+    if present and (ended := _ended(reopenings(others), present)):
         yield Withdrawn(stated[0].subject, ended, "excluded", _DUPLICATE, "item")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, time
+from functools import lru_cache
 from hashlib import sha256
 from typing import assert_never
 
@@ -110,10 +111,15 @@ def _refused_label(label: str) -> str:
     return sha256(label.lower().encode()).hexdigest() if names_account(label) else label.lower()
 
 
+@lru_cache(maxsize=4096)
+def _keys_of(label: str) -> frozenset[str]:
+    return frozenset({key_of(_stored_label(label)), key_of(_refused_label(label))})
+
+
 def make_shown(looked: Looked) -> Shown:
     """The event that records the state of a subject. It has a key for each form in which other events store a label."""
-    forms = {form(label) for label in looked.labels or () for form in (_stored_label, _refused_label)}
-    labels = None if looked.labels is None else tuple(sorted(map(key_of, forms)))
+    keys = frozenset[str]().union(*map(_keys_of, looked.labels or ()))
+    labels = None if looked.labels is None else tuple(sorted(keys))
     item_type = key_of(looked.item_type) if looked.item_type else looked.item_type
     return Shown(looked.subject, looked.at, labels, item_type, looked.is_open, looked.status)
 
