@@ -61,8 +61,8 @@ def first_absence(
 def reopenings(events: Iterable[LifecycleEvent]) -> list[datetime]:
     """The times of states that show an item open again although no delivery reports its reopening.
 
-    The item was closed, or a ticket was in a status that concluded it, and the state has another status. Without a
-    conclusion there is nothing to reopen.
+    The item was closed, or a ticket was in a status that concluded it, and the state has another status. Only a
+    concluded item can be open again.
     """
     told = [event for event in events if isinstance(event, Concluded | Reopened | Shown)]
     if not any(isinstance(event, Concluded) for event in told):

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from service.lifecycle.codec import data_of, event_id, kind_of
-from service.lifecycle.events import Declared, LifecycleEvent, RefusedChannel, Withdrawn
+from service.lifecycle.events import Declared, LifecycleEvent, RefusedChannel, Shown, Withdrawn
 from service.lifecycle.exclusions import UNMARKED, Exclusion
 from service.lifecycle.stages import STAGE_NAMES, is_in_future
 from service.presentation.experiments import EXPERIMENT, Duration, ExperimentAnswer, experiment_answer
@@ -265,7 +265,8 @@ def _remedy(explanation: Explanation, commanding: Collection[str], marks: Mappin
 
 def _excluded(explanation: Explanation, exclusion: Exclusion) -> ExcludedAnswer:
     stated = (event for event in explanation.origins if _excludes(event, exclusion))
-    event = min(stated, key=lambda event: (event.subject, event_id(event)), default=None)
+    # A reported withdrawal comes before a state that shows the same.
+    event = min(stated, key=lambda event: (isinstance(event, Shown), event.subject, event_id(event)), default=None)
     said = said_by(event, explanation.origins.get(event)) if event else None
     return ExcludedAnswer(reason=exclusion.reason, since=exclusion.since, said_by=said)
 
@@ -274,7 +275,7 @@ def _excludes(event: LifecycleEvent, exclusion: Exclusion) -> bool:
     if event.occurred_at != exclusion.since:
         return False
     if exclusion.reason == UNMARKED:
-        return isinstance(event, Withdrawn) and event.field == "experiment"
+        return isinstance(event, Shown) or (isinstance(event, Withdrawn) and event.field == "experiment")
     return isinstance(event, Declared) and (event.field, event.value) == ("excluded", exclusion.reason)
 
 

@@ -12,6 +12,7 @@ from service.lifecycle.events import (
     Declared,
     LifecycleEvent,
     Reopened,
+    Shown,
     Started,
     Withdrawn,
 )
@@ -35,6 +36,7 @@ _CHANNELS: Mapping[DeclarationChannel, Channel] = {
 }
 # The names that stand for a rule if a person states an event in a comment, or with the API.
 _NAMELESS: Mapping[str, Channel] = {COMMANDED: "comment", STATED: "api", BY_HAND: "api"}
+_UNSHOWN = "inferred from a payload that no longer shows it"
 SAID_BY: dict[str, Any] = {
     "channel": "rule",
     "label": "",
@@ -69,7 +71,7 @@ def said_by(event: LifecycleEvent, origin: Origin | None) -> SaidBy:
     rule, source = (origin.rule, origin.source) if origin else ("", "")
     label = event.label if isinstance(event, Declared | Withdrawn) else ""
     channel = _channel(event, rule)
-    words = _words(channel, label, rule)
+    words = _UNSHOWN if isinstance(event, Shown) else _words(channel, label, rule)
     # A person's act has no tool to name.
     shown = f"{words} ({source})" if source and rule != BY_HAND else words
     return SaidBy(channel=channel, label=label, rule=rule, source=source, words=shown)
@@ -79,6 +81,8 @@ def _channel(event: LifecycleEvent, rule: str) -> Channel:
     match event:
         case Declared(channel=channel) | Withdrawn(channel=channel):
             return _CHANNELS[channel]
+        case Shown():
+            return "inferred"
         case Started(commanded=True) | Concluded(commanded=True) | Reopened(commanded=True):
             return "comment"
         case _:
