@@ -23,6 +23,9 @@ Kind = Literal[
     "merged",
     "reopened",
     "deleted",
+    "restored",
+    "archived",
+    "unarchived",
     "superseded",
     "labelled",
     "unlabelled",
@@ -38,8 +41,9 @@ Kind = Literal[
 
 *seen* is the state of an item, change (pull or merge request) or branch that the payload shows. Every other kind is
 something that happened: a label or type was added or removed, an item changed its status, a run finished, a check or a
-commit status ended, a deployment ended, or there was other activity. *superseded* means that a change was opened for a
-branch; the change replaces the branch from then on.
+commit status ended, a deployment ended, or there was other activity. *restored*, *archived* and *unarchived* happen to
+a whole project or group only. *superseded* means that a change was opened for a branch; the change replaces the branch
+from then on.
 """
 
 Trait = Literal[
@@ -65,8 +69,9 @@ Trait = Literal[
 ]
 """The name of an attribute that an observation has in addition to its kind.
 
-The values are the provider's own words, with three exceptions: `what` is `item`, `change`, `branch` or `commit`;
-`category_to` is `new`, `in progress` or `done`; and the `reason` of a closed GitLab issue is `duplicate` or `moved`.
+The values are the provider's own words, with three exceptions: `what` is `item`, `change`, `branch`, `commit`,
+`project` or `group`; `category_to` is `new`, `in progress` or `done`; and the `reason` of a closed GitLab issue is
+`duplicate` or `moved`.
 """
 
 PLACE: frozenset[Trait] = frozenset({"what", "project", "component", "branch"})
@@ -81,6 +86,9 @@ TRAITS: Mapping[Kind, frozenset[Trait]] = {
     "merged": PLACE,
     "reopened": PLACE,
     "deleted": PLACE,
+    "restored": PLACE,
+    "archived": PLACE,
+    "unarchived": PLACE,
     "superseded": PLACE,
     "labelled": PLACE | {"label"},
     "unlabelled": PLACE | {"label"},

@@ -55,8 +55,14 @@ def latest(values: Sequence[CurrentValue]) -> CurrentValue | None:
     return max(sorted(stated, key=lambda value: value.value), key=lambda value: value.since, default=None)
 
 
-def current_values(declarations: Iterable[Declaration], field: FieldName) -> list[CurrentValue]:
-    """Every current value of a field."""
+def current_values(
+    declarations: Iterable[Declaration], field: FieldName, *, several: bool = False
+) -> list[CurrentValue]:
+    """Every current value of a field.
+
+    Args:
+        several: whether a new value adds to the old ones, as a label does, instead of replacing them.
+    """
     by_channel: defaultdict[str, defaultdict[str, list[Declaration]]] = defaultdict(lambda: defaultdict(list))
     for declaration in declarations:
         if declaration.field == field:
@@ -64,7 +70,7 @@ def current_values(declarations: Iterable[Declaration], field: FieldName) -> lis
     current: list[CurrentValue] = []
     for channel, by_value in by_channel.items():
         # An item can have several labels at once; on every other channel a new value replaces the old one.
-        values = by_value if channel == "label" else _last_declared(by_value)
+        values = by_value if several or channel == "label" else _last_declared(by_value)
         for value in values:
             standing = [_standing_since(channel, declarations) for declarations in _by_label(by_value[value])]
             if times := [times for times in standing if times]:

@@ -11,7 +11,7 @@ from service.lifecycle.characters import spell
 from service.metrics.cohort import MeasuredExperiment
 from service.metrics.view import View
 
-KNOWN = ("future", "negative_duration", "unmarked", "duplicate", "deleted", "moved", "stated")
+KNOWN = ("future", "negative_duration", "unmarked", "duplicate", "deleted", "archived", "moved", "stated")
 """The reasons that loopgauge and its default rules can give for an exclusion. A rules file can give others."""
 OTHER_REASONS = "_other"
 """The label `reason` of the series that counts all exclusions whose reason has no series of its own."""

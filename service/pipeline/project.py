@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 import structlog
 
+from service.lifecycle.aliases import Aliases
+from service.lifecycle.containers import is_container
 from service.lifecycle.errors import TooManyRelatives
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref
@@ -15,7 +17,7 @@ from service.lifecycle.taxonomy import FailureCategory
 from service.pipeline.condense import condense
 from service.pipeline.off_loop import compute
 from service.pipeline.surroundings import MOST_LINKS, Surroundings, read_surroundings
-from service.storage import dirty_subjects, exclusions, experiments, links
+from service.storage import dirty_subjects, exclusions, experiments, links, subjects
 from service.storage.database import Connection, Transactions
 from service.storage.errors import DatabaseTimeout, DatabaseUnavailable
 from service.telemetry import Telemetry
@@ -166,11 +168,25 @@ async def project(connection: Connection, dirty: Collection[Ref]) -> Projection:
     await experiments.lock_roots(connection, affected)
     now = await read_surroundings(connection, affected.union(dirty))
     folded = await compute(partial(_fold, now, now.roots & affected), now.size)
-    reclassified = await _find_reclassified(connection, folded)
-    await experiments.replace(connection, folded, affected - now.roots)
-    excluded = {subject: now.excluded[subject] for subject in now.excluded.keys() & affected}
+    archived = {one.root: exclusion for one in folded if (exclusion := now.exclusion_of(one))}
+    kept = [one for one in folded if one.root not in archived]
+    reclassified = await _find_reclassified(connection, kept)
+    await experiments.replace(connection, kept, affected - {one.root for one in kept})
+    excluded = {subject: now.excluded[subject] for subject in now.excluded.keys() & affected} | archived
     await exclusions.replace(connection, excluded, affected - excluded.keys())
+    await _mark_members(connection, dirty, now.aliases)
     return Projection(reclassified, now.crowded)
+
+
+async def _mark_members(connection: Connection, dirty: Collection[Ref], names: Aliases) -> None:
+    """Mark dirty what is in dirty projects and groups, because its exclusion may change.
+
+    No lock is needed. A subject whose events are committed before this transaction looks is found. Any other subject is
+    projected after its commit, and then sees the events of its project, which were committed before.
+    """
+    containers = {name for subject in dirty if is_container(subject) for name in names.names(subject)}
+    if containers:
+        await dirty_subjects.mark_dirty(connection, await subjects.select_members(connection, containers))
 
 
 def _fold(now: Surroundings, roots: Iterable[Ref]) -> list[Experiment]:

@@ -99,6 +99,8 @@ async def _delete_batch(database: Database, before: datetime, subjects: Sequence
 async def _select_unattached(connection: Connection, subjects: Collection[Ref]) -> list[Ref]:
     surroundings = await read_surroundings(connection, subjects)
     attached = surroundings.graph.relatives(surroundings.marked | surroundings.excluded.keys())
+    # The end of a project or group excludes what is in it for as long as this end is stored.
+    attached |= surroundings.ends.keys()
     # The deployment of a commit may ship the commits on which it stands.
     deployed = await pushes.select_deployed(connection, subjects)
     return [one for one in subjects if surroundings.canonical(one) not in attached and one not in deployed]

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import chain
 
 from service.lifecycle.aliases import Aliases
+from service.lifecycle.containers import containers_of, deletion_of, end_of, find_ends
 from service.lifecycle.errors import TooManyRelatives
 from service.lifecycle.events import LifecycleEvent, Shipped
 from service.lifecycle.evidence import Graph
@@ -53,6 +54,7 @@ class Surroundings:
         events: the events of the subjects, and of every subject in `graph`, without events that thinning leaves out.
         merges: the events on commits that conclude branches.
         shipments: for each commit, the deployments of later commits of the default branch that ship it.
+        ends: the projects and groups that are deleted or archived, and since when.
         crowded: the stored names of subjects with many events that are not in `events`, because they are spare.
         canonical_names: the newest name of each stored name.
     """
@@ -69,6 +71,7 @@ class Surroundings:
     aliases: Aliases
     merges: frozenset[LifecycleEvent]
     shipments: Mapping[Ref, Sequence[Shipped]]
+    ends: Mapping[Ref, Exclusion]
     crowded: Sequence[Ref]
 
     def canonical(self, subject: Ref) -> Ref:
@@ -84,6 +87,13 @@ class Surroundings:
         restarting = self._vouched(root) & self.marked
         attempts = [Attempt(self.events[subject], self._part_of(subject, root)) for subject in restarting]
         return fold(root, self.events[root], chain.from_iterable(self.evidence(root).values()), attempts)
+
+    def exclusion_of(self, experiment: Experiment) -> Exclusion | None:
+        """The exclusion of an experiment that is open and quiet since its project was archived."""
+        end = end_of(experiment.root, self.ends)
+        if end is None or experiment.concluded_at is not None or experiment.last_activity_at > end.since:
+            return None
+        return end
 
     def evidence(self, root: Ref) -> dict[Ref, list[LifecycleEvent]]:
         """The events on the evidence for a root by subject, without the events that do not count for it."""
@@ -181,6 +191,7 @@ async def read_surroundings(
     names = names or await aliases.read_all(connection)
     pairs = await _read_links(connection, names, subjects)
     linked = set(map(names.canonical, {*subjects, *chain.from_iterable(pairs)}))
+    linked.update(container for subject in tuple(linked) for container in containers_of(subject))
     rows = await events.read_rows(connection, frozenset[Ref]().union(*map(names.names, linked)), MOST_EVENTS + 1)
     if len(rows) > MOST_EVENTS:
         busy = [name for name, number in Counter(row[0] for row in rows).items() if number > _BUSY]
@@ -230,13 +241,20 @@ def _surroundings(
         crowded += [subject] if len(subject_events) - len(thinned) >= _CROWD else []
     renamed = (replace(head, branch=names.canonical(head.branch)) for head in heads)
     merges = _conclude_branches(events_by_subject, newest_heads(renamed))
-    marked = frozenset(subject for subject, own in events_by_subject.items() if is_marked(own))
+    ends = find_ends(events_by_subject)
+    deleted = {subject: end for subject in events_by_subject if (end := deletion_of(subject, ends))} if ends else {}
+    marks = {subject for subject, own in events_by_subject.items() if is_marked(own)}
+    marked = frozenset(marks - deleted.keys())
     components = Components(graph, marked)
     relatives = graph.relatives({names.canonical(subject) for subject in subjects})
     excluded = {
         subject: exclusion
         for subject in relatives & events_by_subject.keys()
-        if (exclusion := find_exclusion(events_by_subject[subject])) and not components.has_marked_ancestor(subject)
+        if (
+            exclusion := find_exclusion(events_by_subject[subject])
+            or (deleted.get(subject) if subject in marks else None)
+        )
+        and not components.has_marked_ancestor(subject)
     }
     return Surroundings(
         names=frozenset[Ref](subjects).union(*map(names.names, relatives)),
@@ -251,6 +269,7 @@ def _surroundings(
         aliases=names,
         merges=merges,
         shipments=_shipments(shipments, graph, names),
+        ends=ends,
         crowded=crowded,
     )
 

@@ -138,6 +138,8 @@ async def explain(
         origins = await events.origins_of(connection, identified)
         is_root = canonical in surroundings.roots
         folded = await compute(partial(surroundings.fold, canonical), len(found)) if is_root else None
+        excluded = surroundings.excluded.get(canonical) or (surroundings.exclusion_of(folded) if folded else None)
+        folded = None if excluded else folded
         row = await read_row(connection, folded, terms, now) if folded else None
     experiment = await _explain_experiment(surroundings, folded, row, terms, now) if folded and row else None
     objection = _objections(surroundings, canonical)
@@ -150,8 +152,8 @@ async def explain(
         terms=terms,
         experiment=experiment,
         serves=sorted(surroundings.graph.ancestors(canonical) & surroundings.roots),
-        why_not="" if experiment else _why_not(surroundings, canonical),
-        excluded=surroundings.excluded.get(canonical),
+        why_not="" if experiment else _why_not(surroundings, canonical, excluded),
+        excluded=excluded,
         events=[
             ExplainedEvent(
                 event,
@@ -260,11 +262,11 @@ def _without_owner(subject: Ref, subjects: Collection[Ref]) -> str:
     return subject if at_home or (subject in subjects and len(subjects) == 1) else f"{_BRANCH}fork@{name}"
 
 
-def _why_not(surroundings: Surroundings, subject: Ref) -> str:
+def _why_not(surroundings: Surroundings, subject: Ref, excluded: Exclusion | None) -> str:
     above = ", ".join(sorted(surroundings.graph.ancestors(subject) & surroundings.roots))
-    if subject in surroundings.marked:
+    if subject in surroundings.marked and not excluded:
         return f"it is marked, but it is evidence for another marked subject: {above}"
-    exclusion = find_exclusion(surroundings.events.get(subject, ()))
+    exclusion = excluded or find_exclusion(surroundings.events.get(subject, ()))
     if not exclusion and not above and is_marked_but_for_author(surroundings.events.get(subject, ())):
         return "its branch marks it, but it is the change of an outsider; merge it, or add a label that marks it"
     why = f"it is excluded: {exclusion.reason}" if exclusion else "nothing marks it as an experiment"

@@ -21,6 +21,7 @@ from service.deliveries.observation import (
 )
 from service.deliveries.payload import RawPayload
 from service.lifecycle.aliases import Alias
+from service.lifecycle.containers import is_container
 from service.lifecycle.events import (
     Active,
     Concluded,
@@ -182,14 +183,15 @@ def _join(separator: str, parts: Iterable[str]) -> str:
 def _counts(event: LifecycleEvent) -> bool:
     """Whether an event makes its delivery count.
 
-    An event counts if it reports a result or a deployment, marks or unmarks an experiment, or comes from a command or
-    the API.
+    An event counts if it reports a result or a deployment, marks or unmarks an experiment, comes from a command or the
+    API, or is about a whole project or group.
     """
     match event:
         case Signalled() | Shipped():
             return True
         case Declared(field=name, channel=channel) | Withdrawn(field=name, channel=channel):
-            return name == "experiment" or channel in ("comment", "api")
+            is_end = name == "excluded" and is_container(event.subject)
+            return name == "experiment" or channel in ("comment", "api") or is_end
         case Started(commanded=commanded) | Concluded(commanded=commanded) | Reopened(commanded=commanded):
             return commanded
         case Proposed() | Active() | Refused() | Shown():
@@ -290,7 +292,7 @@ def _explain(rules: Rules, provider: str, observation: Observed, decisions: _Dec
 def _is_description(event: LifecycleEvent) -> bool:
     """Whether an event only describes an item: it states a title, URL or derived value, or withdraws an exclusion."""
     if isinstance(event, Withdrawn):
-        return event.field == "excluded"
+        return event.field == "excluded" and not is_container(event.subject)
     return isinstance(event, Declared) and (event.field in ("title", "url") or event.channel == "derived")
 
 

@@ -25,7 +25,9 @@ them.
 A projection takes other locks, in this order: advisory locks on subjects, for which it never waits; advisory locks on
 roots, by key; and locks on the rows of `experiments` and `exclusions` for these roots. Last, a projection deletes or
 updates rows of `touched`, and skips the locked rows. A transaction that records deliveries may wait for a projection to
-commit, but a projection never waits for a transaction that records deliveries.
+commit, but a projection never waits for a transaction that records deliveries. There is one exception: before its last
+step, the projection of a project or group marks dirty what is in it, by subject as in item 7. A transaction that it
+waits for holds its last locks, and waits for none of the projection's.
 
 The transaction that moves spare events (`pipeline.condense`) takes the shared lock of item 2, and then locks rows of
 item 4, of one subject, by id.

@@ -100,3 +100,24 @@ async def roots_around(connection: Connection, name: Ref) -> list[Ref]:
     """Read the roots next to this name in alphabetical order, at most `_MOST_AROUND` on each side."""
     roots = await connection.scalars(_AROUND, {"name": name, "most": _MOST_AROUND})
     return [Ref(root) for root in roots]
+
+
+# There are few projects, so each prefix is compared with each name. No index helps: the order of names depends on the
+# collation.
+_MEMBERS = text(
+    """
+    SELECT DISTINCT known.subject FROM unnest(CAST(:containers AS text[])) AS container
+    CROSS JOIN unnest(CAST(:signs AS text[])) AS sign
+    JOIN (
+        SELECT subject FROM events UNION ALL SELECT root FROM experiments UNION ALL SELECT subject FROM exclusions
+    ) AS known ON starts_with(known.subject, container || sign)
+    """
+)
+_SIGNS = ("#", "!", "@", "-", "~", "/")
+"""The characters that may follow the name of a project or group in the name of a subject that is in it."""
+
+
+async def select_members(connection: Connection, containers: Collection[Ref]) -> set[Ref]:
+    """Select the stored subjects whose names begin with the name of a project or group. A few others are among them."""
+    members = await connection.scalars(_MEMBERS, {"containers": sorted(containers), "signs": list(_SIGNS)})
+    return {Ref(member) for member in members}

@@ -181,9 +181,14 @@ class RepositoryField(msgspec.Struct):
     owner: OwnerChange | None = None
 
 
+class ChangedRepository(Repository, kw_only=True):
+    created_at: datetime | int | None = None
+    pushed_at: datetime | int | None = None
+
+
 class RepositoryEvent(msgspec.Struct):
     action: str
-    repository: Repository
+    repository: ChangedRepository
     changes: RepositoryField | None = None
 
 

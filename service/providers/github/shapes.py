@@ -5,11 +5,11 @@ has a valid signature. Therefore a body counts only if it has the shape of the e
 a deleted comment also has an issue, and would otherwise report the deletion of this issue.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from service.deliveries.decoding import decode
+from service.deliveries.decoding import decode, shorten
 from service.deliveries.delivery import UnreadableDelivery
 
 SHAPES: Mapping[str, frozenset[str]] = {
@@ -36,6 +36,7 @@ _TELLING = (
     "build",
     "check_run",
     "check_suite",
+    "client_payload",
     "comment",
     "commit",
     "deployment",
@@ -53,7 +54,9 @@ _TELLING = (
     "package",
     "pages",
     "parent_issue",
+    "project",
     "project_card",
+    "project_column",
     "pull_request",
     "pusher_type",
     "ref",
@@ -61,6 +64,7 @@ _TELLING = (
     "release",
     "review",
     "rule",
+    "starred_at",
     "sub_issue",
     "team",
     "thread",
@@ -68,6 +72,9 @@ _TELLING = (
     "workflow_run",
 )
 """The members of bodies that tell events apart."""
+_OF_REPOSITORIES = frozenset(
+    {"action", "changes", "enterprise", "installation", "organization", "repository", "secret", "sender"}
+)
 _ABSENT = msgspec.Raw()
 _Members = msgspec.defstruct("_Members", [(name, msgspec.Raw, _ABSENT) for name in _TELLING])
 
@@ -82,8 +89,25 @@ def check_shape(event: str, document: bytes) -> None:
     given = zip(_TELLING, msgspec.structs.astuple(members), strict=True)
     present = [name for name, member in given if member is not _ABSENT and bytes(member) != b"null"]
     foreign = [name for name in present if name not in SHAPES[event]]
+    _refuse(event, foreign)
+
+
+def check_repository(document: bytes) -> None:
+    """Check that a body has the members of a repository event, and no others.
+
+    The body of a star that is taken back differs from the body of a deleted repository only by a member that is null,
+    and later versions of GitHub may send others. Therefore only a body whose members are all known deletes or archives
+    a repository.
+
+    Raises:
+        UnreadableDelivery: the body has another member.
+    """
+    _refuse("repository", [name for name in decode(document, dict[str, msgspec.Raw]) if name not in _OF_REPOSITORIES])
+
+
+def _refuse(event: str, foreign: Sequence[str]) -> None:
     if foreign:
         raise UnreadableDelivery(
-            f"the body has `{foreign[0]}`, so it is not the body of the event `{event}` that X-GitHub-Event names; the "
-            "signature does not cover this header, so the delivery may be a copy under another name"
+            f"the body has `{shorten(foreign[0])}`, so it is not the body of the event `{event}` that X-GitHub-Event "
+            "names; the signature does not cover this header, so the delivery may be a copy under another name"
         )

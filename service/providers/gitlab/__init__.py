@@ -6,8 +6,10 @@ decoded, since payloads vary by version and edition.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import ClassVar
 
+from service.deliveries.containers import Happened
 from service.deliveries.decoding import decode, require_utf8, shorten
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.event_name import EventName
@@ -32,7 +34,17 @@ _EVENT = "x-gitlab-event"
 _DELIVERY = "idempotency-key"
 _MESSAGE = "webhook-id"
 
+_HAPPENED: Mapping[str, Happened] = {"create": "restored", "destroy": "deleted"}
 _READERS: Mapping[str, Callable[[bytes], Sequence[Observation] | Nothing]] = {
+    **{
+        f"{kind}_{action}": partial(read, happened=happened)
+        for kind, read in (
+            ("project", projects.read_project),
+            ("group", projects.read_group),
+            ("subgroup", projects.read_group),
+        )
+        for action, happened in _HAPPENED.items()
+    },
     "deployment": commits.read_deployment,
     "issue": items.read_issue,
     "merge_request": changes.read_merge_request,

@@ -182,6 +182,16 @@ class PushEvent(msgspec.Struct):
     """The number of new commits. GitLab lists at most 20 of them."""
 
 
+class ContainerEvent(msgspec.Struct):
+    """A project or a group that was created or deleted. Old versions of GitLab do not send the full path of a group."""
+
+    path_with_namespace: str | None = None
+    full_path: str | None = None
+    path: str | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+
+
 class RenameEvent(msgspec.Struct):
     path_with_namespace: str
     old_path_with_namespace: str

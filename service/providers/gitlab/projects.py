@@ -1,16 +1,17 @@
-"""Projects: their paths and URLs, and their renames and transfers."""
+"""Projects: their paths, URLs and ids, and their renames, transfers and deletions."""
 
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from service.deliveries.containers import Happened, What, happened_to
 from service.deliveries.decoding import decode, read_time
 from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.identities import identify, site_of
-from service.deliveries.observation import Identified, Observation, Renamed
+from service.deliveries.observation import Identified, Nothing, Observation, Renamed
 from service.lifecycle.aliases import Alias
 from service.lifecycle.references import branches, project
-from service.providers.gitlab.payloads import Project, RenameEvent
+from service.providers.gitlab.payloads import ContainerEvent, Project, RenameEvent
 
 _ADDRESS = re.compile(r"https?://[^/\s]+/([^\s?#]+)")
 _PAGE = re.compile(r"([^\s?#]+?)/(?:-/)?(?:issues|work_items|merge_requests)/[0-9]{1,18}")
@@ -24,6 +25,26 @@ def read_rename(payload: bytes) -> Sequence[Observation]:
     at = read_time(event.updated_at, "$.updated_at") if event.updated_at else _UNDATED
     pairs = ((project("gitlab", before), project("gitlab", now)), (branches(before), branches(now)))
     return [Renamed(Alias(was, becomes, at)) for was, becomes in pairs]
+
+
+def read_project(payload: bytes, happened: Happened) -> Sequence[Observation] | Nothing:
+    event = decode(payload, ContainerEvent)
+    return _read_container("project", event, event.path_with_namespace, happened)
+
+
+def read_group(payload: bytes, happened: Happened) -> Sequence[Observation] | Nothing:
+    event = decode(payload, ContainerEvent)
+    return _read_container("group", event, event.full_path or event.path, happened)
+
+
+def _read_container(
+    what: What, event: ContainerEvent, name: str | None, happened: Happened
+) -> Sequence[Observation] | Nothing:
+    written = (("$.created_at", event.created_at), ("$.updated_at", event.updated_at))
+    at = max((read_time(text, where) for where, text in written if text), default=None)
+    if not name or at is None:
+        return Nothing(f"the {what} that was {happened} has no path or no time in the payload")
+    return happened_to(what, name, happened, at, project("gitlab", name), branches(name))
 
 
 def identified(project_: Project | None, at: datetime, other_id: object = None) -> list[Identified]:

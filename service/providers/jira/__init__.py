@@ -22,7 +22,7 @@ from service.deliveries.signatures import (
     header_scheme,
 )
 from service.lifecycle.references import ReferenceGrammar
-from service.providers.jira import events
+from service.providers.jira import events, projects
 from service.providers.jira.payloads import Announcement, Unnamed
 from service.providers.jira.references import REFERENCES
 
@@ -73,6 +73,8 @@ class Jira:
             return events.read_issue_event(event, document)
         if event.startswith("comment_"):
             return events.read_comment_event(event, document)
+        if event in projects.EVENTS:
+            return projects.read_project_event(event, document)
         return Nothing(f"Jira's `{shorten(event)}` events say nothing about experiments")
 
 

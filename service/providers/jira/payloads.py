@@ -166,6 +166,11 @@ class CommentEvent(msgspec.Struct):
     comment: Comment | None = None
 
 
+class ProjectEvent(msgspec.Struct):
+    project: Project
+    timestamp: Milliseconds | None = None
+
+
 class Transition(msgspec.Struct):
     from_status: str | None = None
     to_status: str | None = None

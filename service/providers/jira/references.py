@@ -50,6 +50,11 @@ REFERENCES = ReferenceGrammar(
 _LONGEST_KEY = 255
 
 
+def is_project_key(key: str) -> bool:
+    """Whether a text is the key of a project, such as ML."""
+    return len(key) <= _LONGEST_KEY and re.fullmatch("[A-Za-z][A-Za-z0-9_]*", key) is not None
+
+
 def reference(key: str | None) -> Ref | None:
     """The reference of the ticket with this key, or None if the text is not a key."""
     if not key or len(key) > _LONGEST_KEY or not re.fullmatch(REFERENCES.form, key):

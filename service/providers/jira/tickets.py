@@ -120,7 +120,7 @@ def _looked(ticket: Ticket) -> Looked:
 def identities(ticket: Ticket) -> list[Identified]:
     """The ids of the ticket and of its project. They stay when the ticket is moved or the project gets another key."""
     own, at = ticket.fields.project, ticket.at
-    site = _site_of(ticket.address) or (_site_of(own.address) if own else "")
+    site = site_of_ticket(ticket.address) or (site_of_ticket(own.address) if own else "")
     key = ticket.subject.rpartition("-")[0]
     # Without the project's key, its id may be the id of the project that the ticket has left.
     is_home = own is not None and own.key is not None and f"jira:{own.key.upper()}" == key
@@ -130,7 +130,7 @@ def identities(ticket: Ticket) -> list[Identified]:
     ]
 
 
-def _site_of(address: object) -> str:
+def site_of_ticket(address: object) -> str:
     """The site of an address of Jira's API; empty for the API gateway, which all sites share."""
     site = site_of(address)
     return "" if site == _GATEWAY else site

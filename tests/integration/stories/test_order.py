@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from service.deliveries.observation import (
     Commented,
+    Kind,
     Linked,
     Looked,
     Mentioned,
@@ -22,6 +23,7 @@ from service.deliveries.observation import (
     Trait,
 )
 from service.lifecycle.aliases import Alias, Aliases
+from service.lifecycle.containers import deletion_of, end_of, find_ends
 from service.lifecycle.events import LifecycleEvent, Shipped
 from service.lifecycle.evidence import Graph, LinkSet
 from service.lifecycle.exclusions import Exclusion, find_exclusion
@@ -60,6 +62,8 @@ RENAMES = (
     (Ref("github:acme/web"), Ref("github:acme/site")),
     (Ref("github:acme/docs"), Ref("github:acme/manual")),
 )
+PROJECTS = (Ref("github:acme/app"), Ref("github:acme/web"), Ref("github:acme/docs"), Ref("github:acme"), Ref("jira:ML"))
+ENDS: Sequence[Kind] = ("deleted", "restored", "archived", "unarchived")
 
 
 @dataclass(frozen=True)
@@ -201,9 +205,15 @@ def pushes(draw: st.DrawFn) -> Told:
 renames = st.builds(
     lambda names, when: Told("github", (Renamed(Alias(names[0], names[1], when)),)), st.sampled_from(RENAMES), moments
 )
+ends = st.builds(
+    lambda project, kind, when: Told("github", (Observed(kind, project, when, {"what": ("project",)}),)),
+    st.sampled_from(PROJECTS),
+    st.sampled_from(ENDS),
+    moments,
+)
 stories = st.lists(
     st.one_of(
-        *(about_an_item(), about_an_item(), about_a_change(), runs, comments, renames, pushes(), deployments),
+        *(about_an_item(), about_an_item(), about_a_change(), runs, comments, renames, ends, pushes(), deployments),
         *(checks, parents, types),
     ),
     min_size=3,
@@ -229,7 +239,10 @@ def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str,
         for link in newest.values()
         for target in link.targets
     )
-    marked = frozenset(subject for subject, own in heard.items() if is_marked(own))
+    ends = find_ends(heard)
+    marks = [subject for subject, own in heard.items() if is_marked(own)]
+    deleted = {subject: end for subject in marks if (end := deletion_of(subject, ends))}
+    marked = frozenset(marks) - deleted.keys()
 
     shipping = _find_shipping(interpreted, heard, graph, aliases)
 
@@ -264,7 +277,17 @@ def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str,
         root: fold(root, heard[root], evidence_for(root), attempts(root)) for root in marked if is_root(root)
     }
     alone = (subject for subject in heard if not graph.ancestors(subject) & marked)
-    return experiments, {subject: why for subject in alone if (why := find_exclusion(heard[subject]))}
+    excluded: dict[str, Exclusion] = {
+        one: why for one in alone if (why := find_exclusion(heard[one]) or deleted.get(one))
+    }
+    ended = ((one.root, one, end_of(one.root, ends)) for one in experiments.values())
+    archived: dict[str, Exclusion] = {root: end for root, one, end in ended if end and _rests(one, end)}
+    return {root: experiments[root] for root in experiments.keys() - archived.keys()}, excluded | archived
+
+
+def _rests(experiment: Experiment, end: Exclusion) -> bool:
+    """Whether an experiment is open, and has no activity since its project was archived."""
+    return experiment.concluded_at is None and experiment.last_activity_at <= end.since
 
 
 def _find_shipping(

@@ -35,7 +35,7 @@ def test_the_operator_configures_the_minimum_sample_for_all_teams() -> None:
 
 
 def test_every_known_reason_has_a_row() -> None:
-    reasons = ("future", "negative_duration", "unmarked", "duplicate", "deleted", "moved", "stated")
+    reasons = ("future", "negative_duration", "unmarked", "duplicate", "deleted", "archived", "moved", "stated")
     assert counts() == {(reason, "7d"): 0 for reason in reasons}
 
 

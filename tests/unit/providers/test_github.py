@@ -623,7 +623,7 @@ def test_a_rename_without_a_time_is_dated_before_every_other_rename() -> None:
 
 @pytest.mark.parametrize(
     ("action", "changes"),
-    [("renamed", None), ("renamed", {}), ("renamed", {"repository": {}}), ("created", None), ("archived", None)],
+    [("renamed", None), ("renamed", {}), ("renamed", {"repository": {}}), ("edited", None), ("privatized", None)],
 )
 def test_a_repository_event_without_an_old_name_is_ignored(action: str, changes: Any) -> None:
     assert observe(repository_event(action, changes)) == Nothing(

@@ -54,6 +54,14 @@ def test_a_signed_body_is_unreadable_under_the_name_of_another_event(
         observe(copied_as(event, request_))
 
 
+@pytest.mark.parametrize("foreign", ["starred_at", "client_payload", "a_member_of_a_later_version"])
+def test_a_body_with_any_other_member_deletes_no_repository(foreign: str) -> None:
+    deleted = {"action": "deleted", "repository": {"full_name": "acme/app", "updated_at": "2026-03-01T09:00:00Z"}}
+    assert not isinstance(observe(GitHubRequest("repository", json.dumps(deleted).encode(), "1")), Nothing)
+    with pytest.raises(UnreadableDelivery, match=f"the body has `{foreign}`, so it is not the body of the event"):
+        observe(GitHubRequest("repository", json.dumps({**deleted, foreign: None}).encode(), "1"))
+
+
 def test_every_event_that_is_read_has_a_shape() -> None:
     assert SHAPES.keys() == EVENTS.keys()
 

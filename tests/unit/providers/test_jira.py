@@ -861,7 +861,7 @@ def test_a_transition_has_a_category_only_if_the_payload_shows_the_entered_statu
 
 
 @pytest.mark.parametrize(
-    "event", ["issuelink_created", "sprint_started", "worklog_created", "project_created", "jira:version_released"]
+    "event", ["issuelink_created", "sprint_started", "worklog_created", "project_role_added", "jira:version_released"]
 )
 def test_an_unused_event_is_ignored_whatever_its_fields(event: str) -> None:
     payload = {"webhookEvent": event, "timestamp": "whenever", "issue": 1, "comment": [], "changelog": ""}
