@@ -24,6 +24,7 @@ from service.deliveries.signatures import (
 from service.lifecycle.references import ReferenceGrammar, commit
 
 _EVENT = "x-buildkite-event"
+_BLOCKED = "blocked"
 _SIGNATURE = "x-buildkite-signature"
 _TOKEN = "x-buildkite-token"  # noqa: S105 - the name of a header
 
@@ -34,6 +35,8 @@ class _Envelope(msgspec.Struct):
 
 class _Build(msgspec.Struct):
     state: str | None = None
+    blocked: object = None
+    """Whether the build waits at a block step. All steps before this step have ended."""
     commit: str | None = None
     branch: str | None = None
     message: str | None = None
@@ -89,28 +92,35 @@ class Buildkite:
         if not event:
             raise UnreadableDelivery("the event's name is missing, both at `$.event` and in header X-Buildkite-Event")
         if event == "build.finished":
-            return _read_build(decode(document, _BuildFinished))
+            return _read_build(decode(document, _BuildFinished), delivery.received_at)
         return Nothing(_ignored_reason(event))
 
 
-def _read_build(event: _BuildFinished) -> Sequence[Observation] | Nothing:
-    build = event.build
+def _read_build(event: _BuildFinished, received_at: datetime) -> Sequence[Observation] | Nothing:
+    build, state = event.build, _state(event.build)
     if build.commit is None or not is_commit(build.commit):
         return Nothing("the build names no commit")
-    if not build.finished_at:
+    if not build.finished_at and state != _BLOCKED:
         return Nothing("the build does not say when it finished")
     # Buildkite writes the branch of a fork as `owner:branch`. Cut at the last colon: a branch name contains no colon.
     owner, _, branch = (build.branch or "").rpartition(":")
-    subject, at = commit(build.commit), read_time(build.finished_at, "build.finished_at")
+    subject = commit(build.commit)
+    # Buildkite sends the event as soon as the build waits at a block step, but may not say when that was.
+    at = read_time(build.finished_at, "build.finished_at") if build.finished_at else received_at
     observations = finished_run(
         subject,
         at,
         workflow=event.pipeline.slug if event.pipeline else None,
-        conclusion=build.state,
+        conclusion=state,
         branch=branch,
         message=build.message,
     )
     return [*observations, *([Outsider(subject, at)] if owner else [])]
+
+
+def _state(build: _Build) -> str | None:
+    """The state of a build. A block step shows its build as passed, failed or running: `running` tells no result."""
+    return _BLOCKED if build.blocked is True and build.state == "running" else build.state
 
 
 def _ignored_reason(event: str) -> str:

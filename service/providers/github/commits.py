@@ -1,10 +1,11 @@
 """Pushes, workflow runs and deployments: the events of commits."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from service.deliveries.closing_commits import closing_links
 from service.deliveries.decoding import decode, from_milliseconds, is_commit, read_time, traits, utc
+from service.deliveries.environments import environment_names
 from service.deliveries.observation import (
     Linked,
     Mentioned,
@@ -12,7 +13,6 @@ from service.deliveries.observation import (
     Observation,
     Observed,
     Outsider,
-    Trait,
     finished_run,
 )
 from service.deliveries.pushed import ListedCommit, describe_push
@@ -32,7 +32,6 @@ from service.providers.github.payloads import (
 _BRANCH = "refs/heads/"
 # The most commits that GitHub lists in a push.
 _MOST_LISTED = 2048
-_PRODUCTION = "production"
 
 
 def read_workflow_run(payload: bytes) -> Sequence[Observation] | Nothing:
@@ -82,16 +81,11 @@ def read_deployment_status(payload: bytes) -> Sequence[Observation] | Nothing:
     owner = identified(event.repository, at)
     if not is_commit(event.deployment.sha):
         return Nothing("the deployment names no commit", tuple(owner))
-    names = [status.environment or event.deployment.environment]
-    if event.deployment.production_environment is True:
-        names.append(_PRODUCTION)
-    known = {**traits({"conclusion": status.state}), **_environments(names)}
+    flagged = event.deployment.production_environment is True
+    known = traits({"conclusion": status.state})
+    if names := environment_names(status.environment or event.deployment.environment, flagged=flagged):
+        known["environment"] = names
     return [Observed("deployed", commit(event.deployment.sha), at, known), *owner]
-
-
-def _environments(names: Iterable[str | None]) -> Mapping[Trait, tuple[str, ...]]:
-    named = tuple(dict.fromkeys(filter(None, names)))
-    return {"environment": named} if named else {}
 
 
 def read_push(payload: bytes) -> Sequence[Observation] | Nothing:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from service.deliveries.closing_commits import closing_links
 from service.deliveries.decoding import decode, is_commit, read_time, shorten, traits
+from service.deliveries.environments import environment_names
 from service.deliveries.identities import read_id
 from service.deliveries.observation import Linked, Mentioned, Nothing, Observation, Observed, Outsider, finished_run
 from service.deliveries.pushed import ListedCommit, describe_push
@@ -24,13 +25,12 @@ _SETTLED = _FINISHED | {_MANUAL, "created"}
 
 def read_pipeline(payload: bytes) -> Sequence[Observation] | Nothing:
     event = decode(payload, PipelineEvent)
-    run, waits_since = event.object_attributes, _waits_since(event)
-    if run.status not in _FINISHED and not waits_since:
+    run, paused = event.object_attributes, _paused(event)
+    if run.status not in _FINISHED and not paused:
         return Nothing(f"a pipeline that is {shorten(run.status)} has no result yet")
     if not is_commit(run.sha):
         return Nothing("the pipeline names no commit")
-    conclusion = "success" if waits_since else run.status
-    finished_at = waits_since or run.finished_at
+    conclusion, finished_at = paused or (run.status, run.finished_at)
     if not finished_at:
         return Nothing(f"the pipeline is {run.status} and does not say when it finished")
     subject, at = commit(run.sha), read_time(finished_at, "$.object_attributes.finished_at")
@@ -42,15 +42,20 @@ def read_pipeline(payload: bytes) -> Sequence[Observation] | Nothing:
     return [*observations, *_change(event, subject, at), *_fork(event, subject, at), *identified(event.project, at)]
 
 
-def _waits_since(event: PipelineEvent) -> str:
-    """When the last job ended of a pipeline that waits for a manual job, if nothing else runs; otherwise empty.
+def _paused(event: PipelineEvent) -> tuple[str, str] | None:
+    """The result of a pipeline that waits for a manual job, and when its last job ended; None if it has no result yet.
 
-    GitLab lets a pipeline wait only if no job before the manual job has failed, so the result is a success.
+    The pipeline has a result if nothing else runs: a failure if a job failed that may not fail, otherwise a success. A
+    cancelled job leaves the result open.
     """
     jobs = event.builds or []
+    states = {job.status for job in jobs if job.allow_failure is not True}
     if event.object_attributes.status != _MANUAL or not {job.status for job in jobs} <= _SETTLED:
-        return ""
-    return max((job.finished_at for job in jobs if job.status == "success" and job.finished_at), default="")
+        return None
+    ends = [job.finished_at for job in jobs if job.finished_at and job.status in ("success", "failed")]
+    if not ends or "canceled" in states:
+        return None
+    return "failed" if "failed" in states else "success", max(ends)
 
 
 def _fork(event: PipelineEvent, sha: Ref, at: datetime) -> list[Observation]:
@@ -88,10 +93,9 @@ def read_deployment(payload: bytes) -> Sequence[Observation] | Nothing:
     if not event.status_changed_at:
         return Nothing("the deployment names no time")
     at = read_time(event.status_changed_at, "$.status_changed_at")
-    names = dict.fromkeys(name for name in (event.environment, event.environment_tier) if name)
     known = traits({"conclusion": event.status})
-    if names:
-        known["environment"] = tuple(names)
+    if names := environment_names(event.environment, tier=event.environment_tier):
+        known["environment"] = names
     return [Observed("deployed", commit(sha), at, known), *identified(event.project, at)]
 
 

@@ -145,6 +145,7 @@ class Pipeline(msgspec.Struct):
 class Job(msgspec.Struct):
     status: str = ""
     finished_at: str | None = None
+    allow_failure: object = None
 
 
 class PipelineChange(msgspec.Struct):

@@ -173,3 +173,28 @@ def test_the_default_rules_test_every_label_branch_and_environment_of_the_table(
     values = {value.replace("…", "x").replace("<name>", "x") for value in shown} - {"trust_comments"}
     assert len(values) > 10
     assert {value for value in values if all(pattern.match(value) is None for pattern in patterns)} == set()
+
+
+def test_the_default_rules_read_the_results_of_runs_as_the_table_says() -> None:
+    table = _PAGE.partition("\n## Results of runs\n")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|", 1) for line in table.splitlines() if line.startswith("| ")][1:]
+    read = {
+        (rule.name, pattern.text)
+        for rule in read_rules(None, packaged_rules(), PROVIDERS).by_kind["finished"]
+        for condition in rule.conditions
+        if condition.trait == "conclusion"
+        for pattern in condition.patterns
+    }
+    signals = {"success": "signalled by a run that succeeded", "failure": "signalled by a run that failed"}
+    told = {
+        (signals[result.strip()], word.lower())
+        for result, words in rows
+        if result.strip() in signals
+        for word in _quoted(words)
+        if word != "manual"
+    }
+    assert told == {(rule, word) for rule, word in read if word in {shown for _, shown in told}}
+    assert {word for _, word in read} == {word for _, word in told}
+    silent = {word.lower() for result, words in rows if "none" in result for word in _quoted(words)} - {"manual"}
+    assert len(silent) > 8
+    assert silent.isdisjoint({word for _, word in told})

@@ -22,7 +22,7 @@ from tests.support.observations import traits
 BUILDKITE = Buildkite()
 SHA = "a" * 40
 COMMIT = Ref(f"commit:{SHA}")
-FINISHED = at(3)
+FINISHED, RECEIVED = at(3), at(9)
 BODY = b'{"event": "ping"}'
 SENT = at(2)
 TIME = str(int(SENT.timestamp()))
@@ -184,6 +184,22 @@ def test_a_build_without_a_full_commit_hash_is_ignored(commit: str | None) -> No
 @pytest.mark.parametrize("when", [None, ""])
 def test_a_build_without_a_finish_time_is_ignored(when: str | None) -> None:
     assert observe(finished(finished_at=when)) == Nothing("the build does not say when it finished")
+
+
+@pytest.mark.parametrize("state", ["blocked", "running"])
+@pytest.mark.parametrize("when", [None, "2026-03-03T09:00:00Z"])
+def test_a_build_that_waits_at_a_block_step_has_the_result_of_the_steps_before_it(state: str, when: str | None) -> None:
+    said = observe(finished(state=state, blocked=True, finished_at=when, branch=None, message=None))
+    at_once = RECEIVED if when is None else FINISHED
+    assert [(one.at, one.traits["conclusion"]) for one in dated(said) if isinstance(one, Observed)] == [
+        (at_once, ("blocked",))
+    ]
+
+
+@pytest.mark.parametrize("state", ["passed", "failed"])
+def test_a_block_step_may_show_the_result_of_its_build(state: str) -> None:
+    said = observe(finished(state=state, blocked=True, branch=None, message=None))
+    assert [one.traits["conclusion"] for one in dated(said) if isinstance(one, Observed)] == [(state,)]
 
 
 def test_a_build_with_the_required_fields_alone_can_be_read() -> None:

@@ -885,21 +885,47 @@ def test_a_pipeline_in_progress_is_ignored_even_if_it_has_an_earlier_finish_time
     assert observe(pipeline(status)) == Nothing(f"a pipeline that is {status} has no result yet")
 
 
-def job(status: str, finished_at: datetime | None = None) -> dict[str, Any]:
-    return {"name": "test", "status": status, "finished_at": stamp(finished_at) if finished_at else None}
+def job(status: str, finished_at: datetime | None = None, **more: Any) -> dict[str, Any]:
+    return {"name": "test", "status": status, "finished_at": stamp(finished_at) if finished_at else None, **more}
+
+
+def paused(*others: dict[str, Any]) -> Sequence[Observation] | Nothing:
+    """The observations of a pipeline that waits for a manual job."""
+    jobs = [job("success", at(2, "12:00:00")), job("manual"), *others]
+    return observe(pipeline("manual", finished_at=None, ref=None, builds=jobs))
 
 
 @pytest.mark.parametrize(
-    "others", [[], [job("created")], [job("skipped")], [job("failed", at(2))], [job("manual")], [job("success", at(1))]]
+    "others",
+    [
+        [],
+        [job("created")],
+        [job("skipped")],
+        [job("failed", at(2), allow_failure=True)],
+        [job("canceled", at(2), allow_failure=True)],
+        [job("manual", allow_failure=True)],
+        [job("success", at(1))],
+    ],
 )
 def test_a_pipeline_that_waits_for_a_manual_job_has_succeeded_when_its_last_job_ended(
     others: list[dict[str, Any]],
 ) -> None:
-    jobs = [job("success", at(2, "12:00:00")), job("manual"), *others]
-    waiting = pipeline("manual", finished_at=None, ref=None, builds=jobs)
-    assert observe(waiting) == [
-        Observed("finished", HEAD, at(2, "12:00:00"), traits(conclusion="success")),
-    ]
+    assert paused(*others) == [Observed("finished", HEAD, at(2, "12:00:00"), traits(conclusion="success"))]
+
+
+def test_a_job_that_may_fail_ends_a_pipeline_that_waits() -> None:
+    failed = job("failed", at(2, "13:00:00"), allow_failure=True)
+    assert paused(failed) == [Observed("finished", HEAD, at(2, "13:00:00"), traits(conclusion="success"))]
+
+
+@pytest.mark.parametrize("more", [{}, {"allow_failure": False}, {"allow_failure": None}])
+def test_a_pipeline_that_waits_has_failed_if_a_job_failed_beside_the_manual_job(more: dict[str, Any]) -> None:
+    failed = job("failed", at(2, "11:00:00"), **more)
+    assert paused(failed) == [Observed("finished", HEAD, at(2, "12:00:00"), traits(conclusion="failed"))]
+
+
+def test_a_pipeline_that_waits_has_no_result_if_a_job_was_cancelled() -> None:
+    assert paused(job("canceled", at(2))) == Nothing("a pipeline that is manual has no result yet")
 
 
 @pytest.mark.parametrize(
