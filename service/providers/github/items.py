@@ -157,8 +157,13 @@ def _typed(event: IssueEvent, subject: Ref) -> list[Observation]:
 def _looked(event: ItemEvent, seen: Item, subject: Ref, names: tuple[str, ...]) -> Looked:
     # A list with a label without a name, or a longer list, is not read as a whole.
     complete = seen.labels is not None and len(names) == len(_labels(event, seen)) <= _MOST_LABELS
-    item_type = None if seen.type is UNSET else _shown_type(event, seen)
+    item_type = _shown_type(event, seen) if seen.type is not UNSET or _is_whole(event, seen) else None
     return Looked(subject, _updated_at(seen), names if complete else None, item_type, _is_open(seen))
+
+
+def _is_whole(event: ItemEvent, seen: Item) -> bool:
+    """Whether an issue that shows no type has none: a server that knows types shows them in each event of an issue."""
+    return isinstance(event, IssueEvent) and seen.labels is not None
 
 
 def _labels(event: ItemEvent, seen: Item) -> Sequence[Label]:

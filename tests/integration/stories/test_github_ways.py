@@ -101,6 +101,24 @@ async def test_an_issue_that_loses_its_experiment_type_is_no_longer_an_experimen
 
 
 @in_both_orders
+@pytest.mark.parametrize("shown", [{"type": None}, {"type": {"name": "Bug"}}, {}], ids=["null", "another", "absent"])
+async def test_an_issue_whose_later_payload_shows_no_experiment_type_is_no_longer_an_experiment(
+    database: Database, order: int, shown: dict[str, Any]
+) -> None:
+    """The event about the loss of the type was lost."""
+    issue = Issue(created_at=at(2), labels=())
+    opened = with_issue(issue.opened(), type={"name": "Spike"})
+    assert await told(database, order, opened, with_issue(issue.event("edited", at(4)), **shown)) == {}
+
+
+@in_both_orders
+async def test_an_issue_with_a_label_too_stays_an_experiment_without_its_type(database: Database, order: int) -> None:
+    issue = Issue(created_at=at(2))
+    opened = with_issue(issue.opened(), type={"name": "Spike"})
+    assert set(await told(database, order, opened, with_issue(issue.event("edited", at(4)), type=None))) == {ISSUE}
+
+
+@in_both_orders
 async def test_an_issue_that_changes_from_one_experiment_type_to_another_stays_an_experiment(
     database: Database, order: int
 ) -> None:
@@ -142,6 +160,59 @@ async def test_a_sub_issue_that_left_its_parent_serves_it_no_longer(database: Da
     requests = parent.opened(), child.opened(), added, pull.opened(), workflow_run(HEAD, at(5)), gone
     experiments = await told(database, order, *requests)
     assert (experiments[ISSUE].started_at, experiments[ISSUE].first_signal_at) == (None, None)
+
+
+@in_both_orders
+async def test_a_sub_issue_with_a_new_parent_serves_the_new_one_only(database: Database, order: int) -> None:
+    old, new = Issue(created_at=at(2)), Issue(number=44, created_at=at(2))
+    child = Issue(number=46, created_at=at(3), labels=())
+    moved = with_issue(child.event("edited", at(4)), parent_issue_url=f"{API}/44")
+    removed, added = (
+        sub_issue("parent_issue_removed", 46, 4),
+        changed(sub_issue("parent_issue_added", 46, 4), parent_issue={"number": 44, "created_at": zulu(at(2))}),
+    )
+    pull = PullRequest(created_at=at(5), body="Closes #46")
+    first = with_issue(child.opened(), parent_issue_url=f"{API}/45")
+    requests = old.opened(), new.opened(), first, removed, added, moved, pull.opened(), workflow_run(HEAD, at(6))
+    experiments = await told(database, order, *requests)
+    assert experiments[ISSUE].first_signal_at is None
+    assert experiments["github:acme/app#44"].first_signal_at == at(6)
+
+
+@in_both_orders
+async def test_a_sub_issue_of_a_sub_issue_serves_the_experiment_and_a_command_on_it_too(
+    database: Database, order: int
+) -> None:
+    child, grandchild = (Issue(number=number, created_at=at(3), labels=()) for number in (46, 47))
+    requests = (
+        Issue(created_at=at(2)).opened(),
+        with_issue(child.opened(), parent_issue_url=f"{API}/45"),
+        with_issue(grandchild.opened(), parent_issue_url=f"{API}/46"),
+        grandchild.commented("/experiment start", at(4)),
+    )
+    experiments = await told(database, order, *requests)
+    assert set(experiments) == {ISSUE}
+    assert experiments[ISSUE].started_at == at(4)
+
+
+@in_both_orders
+async def test_a_parent_in_another_repository_counts_the_results_but_not_the_commands_of_its_sub_issue(
+    database: Database, order: int
+) -> None:
+    """A command counts in its own project: who may comment there need not have any right in the parent's repository."""
+    parent = Issue(created_at=at(2), repository="acme/roadmap")
+    child = Issue(number=46, created_at=at(3), labels=())
+    address = "https://api.github.com/repos/acme/roadmap/issues/45"
+    requests = (
+        parent.opened(),
+        with_issue(child.opened(), parent_issue_url=address),
+        child.commented("/experiment conclude worked", at(4)),
+        PullRequest(created_at=at(5), body="Closes #46").opened(),
+        workflow_run(HEAD, at(6)),
+    )
+    experiments = await told(database, order, *requests)
+    experiment = experiments["github:acme/roadmap#45"]
+    assert (experiment.first_signal_at, experiment.concluded_at) == (at(6), None)
 
 
 @in_both_orders

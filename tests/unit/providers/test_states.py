@@ -89,10 +89,15 @@ def test_an_open_issue_with_the_time_of_an_earlier_closing_is_not_closed() -> No
 
 
 @pytest.mark.parametrize(
-    ("fields", "item_type"), [({"type": {"name": "Experiment"}}, "Experiment"), ({"type": None}, ""), ({}, None)]
+    ("fields", "item_type"),
+    [({"type": {"name": "Experiment"}}, "Experiment"), ({"type": None}, ""), ({"labels": []}, ""), ({}, None)],
 )
 def test_an_issue_of_github_shows_its_type_or_that_it_has_none(fields: dict[str, Any], item_type: str | None) -> None:
     assert github(**fields).item_type == item_type
+
+
+def test_a_comment_without_the_type_of_its_issue_tells_nothing_about_it() -> None:
+    assert github(event="issue_comment", labels=[]).item_type is None
 
 
 def test_an_issue_of_gitea_that_loses_all_labels_has_none_although_the_payload_still_lists_them() -> None:
