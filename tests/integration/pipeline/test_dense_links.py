@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Collection, Iterable
 from datetime import timedelta
+from types import ModuleType
 from uuid import NAMESPACE_OID, uuid5
 
 import pytest
@@ -128,6 +129,25 @@ async def test_evidence_of_an_unmarked_subject_with_much_evidence_is_projected(
     await _record(database, [*_marked(HONEST), Active(change, at(5, "00:00:00"))], [_links(change, [hub, HONEST])])
     await project(database)
     assert (await all_experiments(database))[HONEST].last_activity_at == at(5, "00:00:00")
+
+
+@pytest.mark.parametrize(
+    ("place", "bound", "reason"),
+    [
+        (surroundings, "MOST_EVENTS", "the linked subjects have more than 6 events"),
+        (projection, "MOST_EFFORT", "its experiments have more than 6 events together"),
+    ],
+)
+async def test_a_subject_with_too_many_events_is_set_aside_and_stops_no_other(
+    database: Database, monkeypatch: pytest.MonkeyPatch, place: ModuleType, bound: str, reason: str
+) -> None:
+    monkeypatch.setattr(place, bound, 6)
+    busy = DENSE[0]
+    await _record(database, [*_marked(busy), *(Active(busy, at(day, "00:00:00")) for day in range(3, 8))])
+    await _record(database, _marked(HONEST))
+    await project(database)
+    assert set(await all_experiments(database)) == {HONEST}
+    assert await _set_aside(database) == {busy: (1, f"set aside: {reason}")}
 
 
 async def test_a_subject_whose_projection_ends_the_connection_does_so_once_and_stops_no_other(
