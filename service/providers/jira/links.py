@@ -20,6 +20,7 @@ _CHANNELS: Mapping[str, str] = {
     "parent": "parent",
     "parent issue": "parent",
     "epic link": "epic link",
+    "customfield_10014": "epic link",
     "parent link": "parent link",
 }
 
@@ -31,7 +32,7 @@ def links(ticket: Ticket, changes: Sequence[Change] = ()) -> list[Observation]:
         changes: the changes at the time of the payload.
     """
     others = ticket.fields.links
-    targets = _changed(changes) | _shown_parent(ticket.fields)
+    targets = _changed(changes) | _shown_epic(ticket.fields) | _shown_parent(ticket.fields)
     if others is not None:
         targets["link"] = frozenset(islice(_served(others), MOST_TARGETS))
     return [Linked(ticket.subject, channel, ticket.subject, found, ticket.at) for channel, found in targets.items()]
@@ -45,6 +46,14 @@ def _shown_parent(fields: Fields) -> dict[str, frozenset[Ref]]:
     return {} if parent and above is None else {"parent": frozenset({above} if above else ())}
 
 
+def _shown_epic(fields: Fields) -> dict[str, frozenset[Ref]]:
+    if isinstance(fields.epic, str) and (above := reference(fields.epic.strip())):
+        return {"epic link": frozenset({above})}
+    # In Data Center, the field with this id may be another one. Only Jira Cloud tells the time of the category.
+    is_without = fields.epic is None and bool(fields.category_changed)
+    return {"epic link": frozenset()} if is_without else {}
+
+
 def _is_complete(fields: Fields) -> bool:
     """Whether a payload shows every field of a ticket. Jira omits the field `parent` of a ticket without a parent."""
     shown = (fields.links, fields.labels, fields.issuetype, fields.status, fields.created, fields.updated)
@@ -55,7 +64,9 @@ def _changed(changes: Sequence[Change]) -> dict[str, frozenset[Ref]]:
     """The parents that changes set, by channel. A change that does not name the key of the new parent is left out."""
     found: dict[str, frozenset[Ref]] = {}
     for change in changes:
-        channel = _CHANNELS.get((change.field or "").lower())
+        # A site may translate the name of a field, but not its id.
+        names = ((name or "").lower() for name in (change.field_id, change.field))
+        channel = next((_CHANNELS[name] for name in names if name in _CHANNELS), None)
         above = reference(change.to_text)
         removed = not change.to_text and (change.to is UNSET or not change.to)
         if channel and (above or removed):

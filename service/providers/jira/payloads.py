@@ -57,6 +57,7 @@ _FIELD_NAMES = {
     "resolution_date": "resolutiondate",
     "category_changed": "statuscategorychangedate",
     "links": "issuelinks",
+    "epic": "customfield_10014",
 }
 
 
@@ -77,6 +78,10 @@ class Fields(msgspec.Struct, rename=_FIELD_NAMES):
     """When the category of the status last changed. Only Jira Cloud sends this field."""
     parent: OtherTicket | UnsetType | None = UNSET
     links: list[Link] | None = None
+    epic: object = UNSET
+    """The key of the epic: Jira Cloud creates its field "Epic Link" with this id. On any other site, another field may
+    have the id, so the value may be anything.
+    """
 
 
 class Change(msgspec.Struct, rename={"field_id": "fieldId", "from_text": "fromString", "to_text": "toString"}):

@@ -667,6 +667,47 @@ def test_a_parent_without_a_key_neither_makes_nor_withdraws_a_link(parent: dict[
     assert targets("parent", parent=parent) == []
 
 
+EPIC = frozenset({Ref("jira:ML-3")})
+CLOUD = {"statuscategorychangedate": written(at(2))}
+
+
+@pytest.mark.parametrize(
+    ("fields", "epics"),
+    [
+        ({"customfield_10014": "ML-3"}, [EPIC]),
+        ({"customfield_10014": " ml-3 ", **CLOUD}, [EPIC]),
+        ({"customfield_10014": None, **CLOUD}, [frozenset()]),
+        ({"customfield_10014": None}, []),
+        ({**CLOUD}, []),
+        *(
+            ({"customfield_10014": odd}, [])
+            for odd in ("", "Cache", 7, 1.5, True, ["ML-3"], {"key": "ML-3"}, "ML-3, ML-4")
+        ),
+    ],
+)
+def test_a_ticket_is_linked_to_the_epic_that_the_field_of_jira_cloud_names(
+    fields: dict[str, Any], epics: list[frozenset[Ref]]
+) -> None:
+    assert targets("epic link", **fields) == epics
+
+
+@pytest.mark.parametrize(
+    ("names", "channel"),
+    [
+        ({"field": "Epic Link", "fieldtype": "custom", "fieldId": "customfield_10101"}, "epic link"),
+        ({"field": "Epic-Verkn\u00fcpfung", "fieldtype": "custom", "fieldId": "customfield_10014"}, "epic link"),
+        ({"field": "IssueParentAssociation", "fieldtype": "jira"}, "parent"),
+        ({"field": "Vorg\u00e4nger", "fieldtype": "jira", "fieldId": "parent"}, "parent"),
+        ({"field": "Parent Link", "fieldtype": "custom"}, "parent link"),
+    ],
+)
+def test_a_changed_parent_or_epic_replaces_the_link(names: dict[str, Any], channel: str) -> None:
+    for key, expected in (("ML-3", EPIC), (None, frozenset[Ref]())):
+        change = {**names, "from": "10041", "fromString": "ML-9", "to": key and "10042", "toString": key}
+        linked = [one for one in observed(updated(change)) if isinstance(one, Linked)]
+        assert [(one.channel, one.targets) for one in linked] == [(channel, expected)]
+
+
 def test_neither_an_absent_parent_nor_absent_links_withdraw_a_link() -> None:
     assert targets("parent") == targets("link") == targets("link", issuelinks=None) == []
 

@@ -21,6 +21,8 @@ NEEDED: Mapping[str, frozenset[str]] = {
         {
             *("action", "repository.full_name", "ref", "after", "deployment.sha", "deployment_status.state"),
             *("issue.number", "pull_request.number", "pull_request.head.sha"),
+            *("check_run.head_sha", "check_suite.head_sha", "merge_group.head_sha", "merge_group.head_ref"),
+            *("sha", "state"),
             *("workflow_run.head_sha", "workflow_run.updated_at", "deployment_status.created_at"),
         }
     ),
@@ -41,6 +43,8 @@ TELLING: Mapping[str, frozenset[str]] = {
     "github": frozenset(
         {
             *("issue.labels.[].name", "pull_request.labels.[].name", "pull_request.body", "workflow_run.conclusion"),
+            *("check_run.conclusion", "check_run.completed_at", "check_suite.conclusion", "check_suite.updated_at"),
+            "updated_at",
             *("deployment_status.environment", "deployment.environment", "changes.repository.name.from"),
             *("changes.new_issue.number", "changes.new_repository.full_name", "changes.old_issue.number"),
             *(
