@@ -116,8 +116,8 @@ def _check_category(stated: Collection[LifecycleEvent], ended: Experiment) -> It
     if category and ended.outcome is not Outcome.FAILED:
         yield (
             f"only a failed experiment has a category, and the outcome of this experiment is {ended.outcome}; if it "
-            f"failed, conclude it as failed and {category}: `loopgauge conclude REFERENCE failed {category}`, or the "
-            "event concluded with both"
+            f"failed, run `loopgauge conclude REFERENCE failed {category}`, or send the event concluded with this "
+            "outcome and category"
         )
 
 

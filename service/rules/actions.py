@@ -25,7 +25,7 @@ from service.lifecycle.events import (
     Started,
     Withdrawn,
 )
-from service.lifecycle.fields import FIELDS
+from service.lifecycle.fields import FIELDS, FieldName
 from service.lifecycle.shown import key_of
 from service.lifecycle.teams import names_account
 from service.rules.model import Action, DeclareAction, IgnoreAction, InstantAction, Rule, WithdrawAction
@@ -33,6 +33,11 @@ from service.rules.model import Action, DeclareAction, IgnoreAction, InstantActi
 _REMOVALS: frozenset[Kind] = frozenset({"unlabelled", "untyped", "superseded"})
 WITHOUT_INSTANTS: frozenset[Kind] = frozenset({"seen", *_REMOVALS})
 """The kinds of observations that describe a state or its end. For these kinds, an `InstantAction` has no effect."""
+_KINDS: Mapping[FieldName, str] = {
+    "outcome": "an outcome",
+    "failure_category": "a failure category",
+    "risk": "a risk",
+}
 _CHANNELS: Mapping[Trait, DeclarationChannel] = {"label": "label", "item_type": "type", "branch": "branch"}
 
 
@@ -89,7 +94,13 @@ def _refuse_label(
     """
     if not isinstance(action, DeclareAction) or action.derived or _channel_of(rule) != "label" or not value.strip():
         return None
-    return refuse_label(observation, label, FIELDS[action.field].refusal(value))
+    return refuse_label(observation, label, f"{FIELDS[action.field].refusal(value)}{_name_kind(action.field, value)}")
+
+
+def _name_kind(field: FieldName, value: str) -> str:
+    """Say of which other field a value is, as in `outcome:intelligent`."""
+    found = (f"; it is {kind}" for other, kind in _KINDS.items() if other != field and FIELDS[other].normalise(value))
+    return next(found, "") if field in _KINDS else ""
 
 
 def refuse_label(observation: Observed, label: str, why: str) -> Refused:

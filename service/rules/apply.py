@@ -55,6 +55,7 @@ STATED = "stated"
 BY_HAND = "by hand"
 """The text that replaces the rule of an event that a person added, with a command of `loopgauge` or with the API."""
 _REFUSED = "refused"
+_OF_PRIVATE_MEMBERS = ("CONTRIBUTOR", "NONE")
 _SHOWN = "shown"
 
 
@@ -357,9 +358,11 @@ def _find_objection(rules: Rules, provider: str, comment: Commented) -> str:
 def _name_association(association: str) -> str:
     if not association:
         return "; the payload does not tell the author's association"
-    private = "; GitHub reports private members of an organisation as CONTRIBUTOR or NONE, so"
-    remedy = "make the membership public, or add the author as a collaborator"
-    return f", and the author of this one arrives as {association}{private} {remedy}"
+    arrives = f", and the author of this one arrives as {association}"
+    if association not in _OF_PRIVATE_MEMBERS:
+        return arrives
+    private = "GitHub reports private members of an organisation as CONTRIBUTOR or NONE"
+    return f"{arrives}; {private}, so make the membership public, or add the author as a collaborator"
 
 
 def _link_mentioned_tickets(

@@ -104,7 +104,8 @@ def describe_marks(rules: Rules, provider: str) -> str:
         condition = rule.conditions[0] if rule.marks and rule.where is None and len(rule.conditions) == 1 else None
         if condition and (way := _MARKING.get(condition.trait)):
             texts = [text for text in distinct_texts(condition) if not set("*{") & set(text)]
-            ways |= {way.format(" or ".join(texts)): None} if texts else {}
+            listed = " or ".join(filter(None, (", ".join(texts[:-1]), texts[-1] if texts else "")))
+            ways |= {way.format(listed): None} if texts else {}
     return ", or ".join(ways)
 
 

@@ -232,7 +232,7 @@ FAILED = ("outcome:failed",)
             ("outcome:abandoned",),
             "classified",
             {"failure_category": "basic"},
-            "conclude it as failed and basic: `loopgauge conclude REFERENCE failed basic`, or the event concluded",
+            "if it failed, run `loopgauge conclude REFERENCE failed basic`, or send the event concluded",
         ),
         (WORKED, "shared", {"failure_category": "basic"}, "the outcome of this experiment is worked"),
         (FAILED, "classified", {}, "needs failure_category"),

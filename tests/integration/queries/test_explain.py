@@ -191,7 +191,7 @@ async def test_an_unmarked_item_has_its_title_and_the_ways_to_mark_it(database: 
     assert (found["experiment"], found["title"]) == (None, ISSUE.title)
     assert found["why_not"] == "nothing marks it as an experiment"
     assert found["remedy"] == (
-        "add the label experiment, or set its type to Experiment or Spike or Hypothesis, or comment /experiment propose"
+        "add the label experiment, or set its type to Experiment, Spike or Hypothesis, or comment /experiment propose"
     )
     assert ticket["remedy"].startswith("add the label experiment, or set its type to Experiment")
     assert "comment" not in ticket["remedy"]

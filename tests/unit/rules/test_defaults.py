@@ -244,9 +244,11 @@ def test_the_addition_or_removal_of_a_label_without_a_meaning_has_no_events(name
 REFUSED_LABELS = [
     ("failure:inteligent", "expected one of intelligent, basic, complex; did you mean intelligent?"),
     ("Failure:Intelligence", "expected one of intelligent, basic, complex; did you mean intelligent?"),
-    ("failure:failed", "expected one of intelligent, basic, complex"),
     ("outcome:fail", "expected one of worked, failed, inconclusive, abandoned; did you mean failed?"),
     ("outcome:undeclared", "expected one of worked, failed, inconclusive, abandoned"),
+    ("outcome:success", "expected one of worked, failed, inconclusive, abandoned; did you mean worked?"),
+    ("outcome:intelligent", "expected one of worked, failed, inconclusive, abandoned; it is a failure category"),
+    ("failure:failed", "expected one of intelligent, basic, complex; it is an outcome"),
     ("risk:blod", "expected one of bold, safe; did you mean bold?"),
     ("team:_org", f"expected {teams.EXPECTED}"),
 ]
@@ -970,6 +972,7 @@ PRIVATE = (
     [
         ("CONTRIBUTOR", f", and the author of this one arrives as CONTRIBUTOR{PRIVATE}"),
         ("NONE", f", and the author of this one arrives as NONE{PRIVATE}"),
+        ("FIRST_TIMER", ", and the author of this one arrives as FIRST_TIMER"),
         ("", "; the payload does not tell the author's association"),
     ],
 )

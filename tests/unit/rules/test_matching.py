@@ -14,6 +14,7 @@ from service.rules.reader import read_rules
         ("{label: bet}", "add the label bet"),
         ("{label: [bet, 'bet::*', spike]}", "add the label bet or spike"),
         ("{item_type: Spike}", "set its type to Spike"),
+        ("{item_type: [Spike, Bet, Try]}", "set its type to Spike, Bet or Try"),
         ("{provider: jira, label: bet}", ""),
         ("{label: 'bet-*'}", ""),
         ("{branch: 'exp/*'}", ""),
