@@ -17,6 +17,7 @@ from service.rules.reader import read_rules
 from service.settings import packaged_rules
 from service.storage.database import Database
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, changed, github, push, terms, workflow_run
+from tests.support.documents import example
 from tests.support.payloads import GitLabIssue, gitlab_pipeline, gitlab_push
 from tests.support.road import all_exclusions, all_experiments, deliver
 from tests.support.signing import Request
@@ -351,15 +352,9 @@ async def test_any_other_workflow_is_a_signal(database: Database, ci: GitHubRequ
 
 
 async def test_a_rule_of_an_organisation_counts_a_workflow_that_the_default_rules_leave_out(database: Database) -> None:
-    text = """
-        rules:
-          - name: our nightly benchmark
-            when: {kind: finished, workflow: Nightly, conclusion: success}
-            then: {signalled: success}
-    """
-    rules = read_rules(RulesFile("rules.yaml", text), packaged_rules(), PROVIDERS)
+    rules = read_rules(RulesFile("rules.yaml", example("a nightly benchmark")), packaged_rules(), PROVIDERS)
     issue, pull = Issue(created_at=at(2)), PullRequest(created_at=at(3))
-    await deliver(database, issue.opened(), pull.opened(), run("Nightly", 4, event="schedule"), rules=rules)
+    await deliver(database, issue.opened(), pull.opened(), run("Nightly benchmark", 4, event="schedule"), rules=rules)
     assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
 
 
