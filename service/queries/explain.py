@@ -10,10 +10,10 @@ from uuid import UUID
 from service.lifecycle.codec import event_id
 from service.lifecycle.declarations import declarations_in, value_of
 from service.lifecycle.errors import UnknownSubject
-from service.lifecycle.events import EARLIEST, Concluded, Declaration, LifecycleEvent
+from service.lifecycle.events import EARLIEST, Concluded, Declaration, Declared, LifecycleEvent
 from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Experiment, is_marked_but_for_author
-from service.lifecycle.grounds import Grounds, applies_to_experiment
+from service.lifecycle.grounds import Grounds, applies_to_experiment, find_grounds
 from service.lifecycle.in_force import FieldInForce, fields_in_force
 from service.lifecycle.outweighed import explain_outweighed
 from service.lifecycle.references import Ref
@@ -143,7 +143,8 @@ async def explain(
         row = await read_row(connection, folded, terms, now) if folded else None
     experiment = await _explain_experiment(surroundings, folded, row, terms, now) if folded and row else None
     objection = _objections(surroundings, canonical)
-    outweighed = await asyncio.to_thread(_find_outweighed, experiment, [event for event, _ in page])
+    own = surroundings.events.get(canonical, ())
+    outweighed = await asyncio.to_thread(_find_outweighed, experiment, own, [event for event, _ in page])
     refusals = await asyncio.to_thread(find_refusals, surroundings, found, origins)
     return Explanation(
         subject=canonical,
@@ -164,7 +165,7 @@ async def explain(
                 )
                 and not objection(event),
                 objection(event),
-                outweighed.get(event, "") if counts else "",
+                outweighed.get(event, "") if counts or experiment is None else "",
                 origins.get((event.subject, identifier), ()),
             )
             for event, identifier in page
@@ -244,13 +245,19 @@ def _is_merge(event: LifecycleEvent) -> bool:
 
 
 def _find_outweighed(
-    explained: ExplainedExperiment | None, page: Iterable[LifecycleEvent]
+    explained: ExplainedExperiment | None, own: Collection[LifecycleEvent], page: Iterable[LifecycleEvent]
 ) -> Mapping[LifecycleEvent, str]:
-    """The events of a page that other events of the experiment outweigh, each with the reason."""
-    if explained is None:
-        return {}
-    explain_event = explain_outweighed(explained.grounds, explained.status.experiment.outcome)
-    return {event: why for event in page if (why := explain_event(event))}
+    """The events of a page that other events outweigh, each with the reason.
+
+    Args:
+        own: the events of the subject. If it is no experiment, only the reasons why it has lost its marks are found.
+    """
+    if explained is not None:
+        explain_event = explain_outweighed(explained.grounds, explained.status.experiment.outcome)
+        return {event: why for event in page if (why := explain_event(event))}
+    marks = {event for event in own if isinstance(event, Declared) and event.field == "experiment"}
+    explain_mark = explain_outweighed(find_grounds(own, ()), None) if marks else None
+    return {event: why for event in page if explain_mark and event in marks and (why := explain_mark(event))}
 
 
 def _without_owner(subject: Ref, subjects: Collection[Ref]) -> str:

@@ -325,3 +325,32 @@ async def test_an_explanation_reads_the_renames_once(database: Database) -> None
     # both.
     assert (await answer(database, f"commit:{pull.head}")).serves
     assert len(read) == 1
+
+
+async def test_the_mark_of_an_item_whose_newest_payload_lacks_the_label_has_the_reason(database: Database) -> None:
+    unmarked = replace(ISSUE, labels=("team:search",))
+    await deliver(database, ISSUE.opened(), unmarked.edited(at(4)), unmarked.edited(at(6)))
+    shown = await answer(database)
+    (mark,) = [one for one in shown.events if one.data.get("field") == "experiment"]
+    assert (mark.counts, mark.outweighed) == (False, "it is absent from the labels as of 2026-03-04T09:00:00Z")
+    assert "no effect: it is absent from the labels as of" in text(shown, events=True)
+    assert (
+        "not an experiment: it is excluded: unmarked, inferred from a payload that no longer shows it (github), since "
+        "2026-03-04 09:00"
+    ) in " ".join(text(shown).split())
+
+
+async def test_a_mark_that_was_removed_has_the_report_of_its_removal_as_the_reason(database: Database) -> None:
+    removed, removal = ISSUE.unlabeled("experiment", at(4))
+    await deliver(database, ISSUE.opened(), removal, removed.edited(at(6)))
+    shown = await answer(database)
+    assert [one.outweighed for one in shown.events if one.data.get("field") == "experiment" and one.kind == "declared"]
+    assert "unmarked, by label experiment (github)" in " ".join(text(shown).split())
+
+
+async def test_a_closing_that_a_later_payload_undoes_has_the_reason(database: Database) -> None:
+    await deliver(database, ISSUE.opened(), ISSUE.closed(at(4))[1], ISSUE.edited(at(6)))
+    shown = await answer(database)
+    assert [one.outweighed for one in shown.events if one.kind == "concluded"] == [
+        "it was reopened at 2026-03-06T09:00:00Z"
+    ]
