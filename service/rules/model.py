@@ -1,6 +1,6 @@
 """Rules, and the interpretation that rules produce from a delivery."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal, TypeAlias
@@ -95,6 +95,7 @@ class Rule:
 
     Attributes:
         providers: the providers whose deliveries the rule can match. If empty, the rule can match every delivery.
+        marks: whether the rule marks experiments.
     """
 
     name: str
@@ -103,11 +104,11 @@ class Rule:
     conditions: tuple[Condition, ...]
     where: ParsedResult | None
     actions: tuple[Action, ...]
+    marks: bool = field(init=False)
 
-    @property
-    def marks(self) -> bool:
-        """Whether the rule marks experiments."""
-        return any(isinstance(action, DeclareAction) and action.field == "experiment" for action in self.actions)
+    def __post_init__(self) -> None:
+        marks = any(isinstance(action, DeclareAction) and action.field == "experiment" for action in self.actions)
+        object.__setattr__(self, "marks", marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,9 @@ class Rules:
     digest: str
     trust_forks: frozenset[str] = frozenset()
     trust_projects: tuple[tuple[Pattern, tuple[str, ...]], ...] = ()
+    _candidates: dict[tuple[str, Kind], tuple[Rule, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def trusted_from(self, project: str) -> tuple[str, ...]:
         """The patterns of the further projects to whose experiments the commands of a project apply."""
@@ -150,9 +154,16 @@ class Rules:
         """The providers whose comments may give commands."""
         return self.trust_comments | _TELLING
 
-    def candidates(self, provider: str, kind: Kind) -> Iterator[Rule]:
-        """The rules that can match an observation of this kind from this provider."""
-        return (rule for rule in self.by_kind.get(kind, ()) if not rule.providers or provider in rule.providers)
+    def candidates(self, provider: str, kind: Kind) -> tuple[Rule, ...]:
+        """The rules that can match an observation of this kind from this provider. They are found once, since every
+        observation of a delivery asks for them.
+        """
+        found = self._candidates.get((provider, kind))
+        if found is None:
+            rules = self.by_kind.get(kind, ())
+            found = tuple(rule for rule in rules if not rule.providers or provider in rule.providers)
+            self._candidates[provider, kind] = found
+        return found
 
 
 @dataclass(frozen=True, slots=True)
