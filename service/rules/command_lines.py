@@ -26,6 +26,8 @@ _FORMATTED = re.compile(rf"{_BEFORE}++/{_NAME}{_SPACE}+(?P<verb>[^\s<>]+).*", re
 _MISSPELT = re.compile(
     rf"[/\uff0f\\!.]{{1,2}}{_SPACE}?(?P<name>[a-z]{{3,14}})[:,]?{_SPACE}+(?:{_VERBS})(?![a-z0-9-]).*", re.IGNORECASE
 )
+# Most comments have none of these, and need no comparison of their lines.
+_POSSIBLE = re.compile(r"[/\uff0f\\!]|^\.|(?i:exp)", re.MULTILINE)
 _BARE = re.compile(rf"{_NAME}[:,]?{_SPACE}+(?P<words>.*)", re.IGNORECASE)
 _MENTIONED = re.compile(rf"(?<![\w/.:-])/{_NAME}{_SPACE}+(?:{_VERBS})(?![a-z0-9-])", re.IGNORECASE)
 # People also write `/loopgauge` in place of the command.
@@ -61,6 +63,8 @@ def find_command_lines(text: str) -> Iterator[CommandLine]:
 
     A line that looks like a command in a quotation, a code block or an HTML comment is found with its fault.
     """
+    if not _POSSIBLE.search(text):
+        return
     lines = _LINE_END.split(text)
     if not any(_read(_without_mark(line)) for line in lines):
         return

@@ -25,6 +25,8 @@ EXPECTED = f"expected one of {', '.join(VERBS)}"
 
 _KNOWN = frozenset((*WORDS, *RESULT_WORDS, *RISK_WORDS))
 _CHOICES = frozenset((*COMMANDS, *DATA_PROPERTIES["outcome"].choices, *DATA_PROPERTIES["failure_category"].choices))
+# A comparison with every word would take too long for a comment of a thousand lines.
+_BY_LETTER = {word[0]: [other for other in WORDS if other[0] == word[0]] for word in WORDS}
 _PUNCTUATION = re.compile(r"[^\w-]+")
 _JOINED = re.compile(r"([a-z_]+)[:=/-]+([a-z_]+)")
 _SEPARATOR = re.compile("[:=/-]")
@@ -36,9 +38,10 @@ _LETTERS = re.compile("[a-z-]{6,20}")
 
 
 def is_meant(word: str) -> bool:
-    """Whether a word is the verb of a command, or misspells one."""
+    """Whether a word is the verb of a command, or misspells one and begins with its letter."""
     bare = _PUNCTUATION.sub("", word.lower())
-    return bool(suggest(bare, WORDS) or suggest(_SEPARATOR.split(word.lower(), maxsplit=1)[0], WORDS))
+    alike = _BY_LETTER.get(bare[:1], ())
+    return bool(suggest(bare, alike) or suggest(_SEPARATOR.split(word.lower(), maxsplit=1)[0], alike))
 
 
 def are_words(text: str) -> bool:

@@ -15,6 +15,9 @@ from service.rules.command_words import EXPECTED, VERBS, propose_command, quote,
 
 _NO_ACCOUNT = "team: expected the name of a team without @, because a mention may name a person"
 _RESULTS: Mapping[str, Result] = {"success": "success", "failure": "failure"}
+# Each command that cannot be understood is compared with every word.
+_MOST_COMMANDS = 100
+_TOO_MANY = f"a comment gives at most {_MOST_COMMANDS} commands; write the rest in another comment"
 _DESCRIBE = ("describe", "described")
 """The words for the one act without a command of its own."""
 _HELP = ("help", "?", "-h", "--help")
@@ -41,6 +44,8 @@ def parse_commands(comment: Commented) -> list[Command]:
     commands: list[Command] = []
     given: dict[FieldName, str] = {}
     for line in find_command_lines(comment.text):
+        if len(commands) == _MOST_COMMANDS:
+            return [*commands, Command(line.line, refusal=_TOO_MANY)]
         command = _read(comment, line)
         values = {event.field: event.value for event in command.events if isinstance(event, Declared)}
         if again := next((field for field, value in values.items() if given.get(field, value) != value), None):

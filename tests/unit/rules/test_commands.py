@@ -548,6 +548,12 @@ def test_any_text_in_a_code_fence_has_no_events(text: str, fence: str) -> None:
     assert said(f"{fence}\n{inside}\n{START}\n{fence}") == []
 
 
+def test_a_comment_gives_a_hundred_commands_at_most_and_says_so() -> None:
+    *first, last = parse(f"{START}\n" * 5_000)
+    assert (len(first), {command.events for command in first}) == (100, {(STARTED,)})
+    assert last.refusal == "a comment gives at most 100 commands; write the rest in another comment"
+
+
 def test_many_backticks_are_parsed_in_linear_time() -> None:
     # A parser that tries each backtick as the end of a code fence would take minutes.
     assert said("`" * 1_000_000 + "x\n" + START) == []
