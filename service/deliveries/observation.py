@@ -182,7 +182,7 @@ class Linked:
     """All subjects that a piece of evidence links to in one part of a payload.
 
     `targets` are these subjects, `channel` names the part of the payload, such as `title`, and `stated_by` is the
-    subject that the payload describes.
+    subject that the payload describes. `remark` says why the part links to nothing, if that is known.
     """
 
     evidence: Ref
@@ -190,6 +190,7 @@ class Linked:
     stated_by: Ref
     targets: frozenset[Ref]
     at: datetime
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

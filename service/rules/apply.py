@@ -389,4 +389,4 @@ def _add_link(linked: Linked, findings: _Findings, outsider: Outsider | None = N
     if targets - {linked.stated_by}:
         findings.matched.append(f"linked by {linked.channel}")
     elif linked.channel == "body":
-        findings.missed.append("its body closes no item")
+        findings.missed.append(linked.remark or "its body closes no item")

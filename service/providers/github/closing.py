@@ -22,18 +22,23 @@ _CLOSES = re.compile(
 # Templates of pull requests have comments between a keyword and the place for the number.
 _BEFORE_COMMENT = re.compile(rf"{_KEYWORD}<!--", re.IGNORECASE)
 _HOST = "github.com"
+_HIDDEN = "its body closes no item: its closing keywords are in code, a comment or a quotation"
 
 
-def closed_by_body(body: str, project: str, address: str) -> frozenset[Ref]:
-    """The issues that the body of a pull request closes. GitHub reads the keywords in prose only.
+def closed_by_body(body: str, project: str, address: str) -> tuple[frozenset[Ref], str]:
+    """The issues that the body of a pull request closes; and, if its keywords are no prose, why it closes none.
+
+    GitHub reads the keywords in prose only.
 
     Args:
         project: the repository of the pull request.
         address: the address of a page on the same host; empty for github.com.
     """
     if not _CLOSES.search(body) and not _BEFORE_COMMENT.search(body):
-        return frozenset()
-    return closed_by_message(read_prose(body).text, project, address)
+        return frozenset(), ""
+    closed = closed_by_message(read_prose(body).text, project, address)
+    hidden = not closed and closed_by_message(body, project, address)
+    return closed, _HIDDEN if hidden else ""
 
 
 def closed_by_message(message: str, project: str, address: str) -> frozenset[Ref]:

@@ -68,7 +68,7 @@ def read_pull_request(payload: bytes) -> list[Observation]:
     at = _updated_at(pull)
     return [
         *_item(event, pull, subject, "change", pull.head.ref),
-        Linked(subject, "body", subject, closed_by_body(pull.body or "", repository, pull.html_url), at),
+        _closing(pull, subject, repository),
         Mentioned(subject, "branch", pull.head.ref, at),
         Mentioned(subject, "title", pull.title, at),
         *_made_of(event, subject, at),
@@ -77,6 +77,12 @@ def read_pull_request(payload: bytes) -> list[Observation]:
         *_identified(event, pull, at),
         *_fork(event, at),
     ]
+
+
+def _closing(pull: Change, subject: Ref, repository: str) -> Linked:
+    """The link from a pull request to the issues that its body closes."""
+    closed, remark = closed_by_body(pull.body or "", repository, pull.html_url)
+    return Linked(subject, "body", subject, closed, _updated_at(pull), remark)
 
 
 def read_issue_comment(payload: bytes) -> list[Observation]:

@@ -19,7 +19,7 @@ from service.storage.database import Database
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, changed, github, push, terms, workflow_run
 from tests.support.documents import example
 from tests.support.payloads import GitLabIssue, gitlab_pipeline, gitlab_push
-from tests.support.road import all_exclusions, all_experiments, deliver
+from tests.support.road import all_exclusions, all_experiments, deliver, read_deliveries
 from tests.support.signing import Request
 
 ISSUE = "github:acme/app#45"
@@ -267,13 +267,16 @@ async def test_on_gitlab_a_commit_on_the_default_branch_that_closes_an_issue_is_
         "> Fixes #45\n\nNo, it does not.",
     ],
 )
-async def test_a_keyword_that_readers_do_not_see_as_prose_is_no_evidence(
+async def test_a_keyword_that_readers_do_not_see_as_prose_is_no_evidence_and_the_reason_says_so(
     database: Database, order: int, body: str
 ) -> None:
     pull = PullRequest(created_at=at(4), body=body)
     requests = Issue(created_at=at(2)).opened(), pull.opened(), workflow_run(HEAD, at(5))
     experiments = await told(database, order, *requests)
     assert (experiments[ISSUE].started_at, experiments[ISSUE].first_signal_at) == (None, None)
+    reasons = [row.reason for row in await read_deliveries(database)]
+    why = "its body closes no item: its closing keywords are in code, a comment or a quotation"
+    assert len([reason for reason in reasons if why in (reason or "")]) == 1
 
 
 @in_both_orders
