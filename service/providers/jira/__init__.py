@@ -75,6 +75,10 @@ class Jira:
             return events.read_comment_event(event, document)
         if event in projects.EVENTS:
             return projects.read_project_event(event, document)
+        if event.startswith("issuelink_"):
+            return Nothing(
+                "the link names its tickets by their ids alone; the next delivery about a ticket has its links"
+            )
         return Nothing(f"Jira's `{shorten(event)}` events say nothing about experiments")
 
 

@@ -97,7 +97,10 @@ def looks(draw: st.DrawFn, subject: Ref, when: datetime, labels: Sequence[str], 
     return Looked(subject, when, listed, draw(st.sampled_from([None, "Task"])), is_open, draw(st.sampled_from("035")))
 
 
-HAPPENED = ("nothing", "labelled", "unlabelled", "assigned", "closed", "abandoned", "duplicate", "reopened", "moved")
+HAPPENED = (
+    *("nothing", "labelled", "unlabelled", "assigned", "closed", "abandoned", "duplicate", "reopened", "moved"),
+    *("in progress", "given up"),
+)
 
 
 @st.composite
@@ -105,7 +108,7 @@ def about_an_item(draw: st.DrawFn) -> Told:
     subject, when, happened = draw(st.sampled_from(ITEMS)), draw(moments), draw(st.sampled_from(HAPPENED))
     labels = draw(st.lists(st.sampled_from(LABELS), max_size=3))
     said: list[Observation] = [_seen(subject, when, labels)]
-    closed = happened in ("closed", "abandoned", "duplicate")
+    closed = happened in ("closed", "abandoned", "duplicate", "given up")
     said.append(draw(looks(subject, when, labels, closed=closed)))
     said.append(Observed("created", subject, at(2), {"what": ("item",)}))
     match happened:
@@ -121,6 +124,13 @@ def about_an_item(draw: st.DrawFn) -> Told:
             said.append(Observed(kind, subject, when))
         case "closed":
             said.append(Observed("closed", subject, when, {"status_to": ("Done",)} if subject == TICKET else {}))
+        case "in progress":
+            # A payload shows since when the status has its category, or the time is inferred.
+            said.append(Observed("started", subject, draw(moments), {"status_to": ("Doing",)}))
+        case "given up":
+            ended: dict[Trait, tuple[str, ...]] = {"status_to": ("Cancelled",), "ending": ("Done", "Cancelled")}
+            said.append(Observed("closed", subject, draw(moments), ended))
+            said.append(Linked(subject, "epic link", subject, draw(st.sampled_from(PARENTS)) - {subject}, when))
         case "abandoned":
             said.append(Observed("closed", subject, when, {"reason": ("not_planned",)}))
         case _:

@@ -901,12 +901,20 @@ def test_a_transition_has_a_category_only_if_the_payload_shows_the_entered_statu
     assert happened(payload) == [item("moved", status_from="To Do", status_to="Doing")]
 
 
-@pytest.mark.parametrize(
-    "event", ["issuelink_created", "sprint_started", "worklog_created", "project_role_added", "jira:version_released"]
-)
+@pytest.mark.parametrize("event", ["sprint_started", "worklog_created", "project_role_added", "jira:version_released"])
 def test_an_unused_event_is_ignored_whatever_its_fields(event: str) -> None:
     payload = {"webhookEvent": event, "timestamp": "whenever", "issue": 1, "comment": [], "changelog": ""}
     assert observe(payload) == Nothing(f"Jira's `{event}` events say nothing about experiments")
+
+
+@pytest.mark.parametrize("event", ["issuelink_created", "issuelink_deleted"])
+def test_the_event_of_a_link_is_ignored_because_it_names_tickets_by_their_ids_alone(event: str) -> None:
+    kind = {"id": 10201, "name": "Tests", "outwardName": "tests", "inwardName": "is tested by"}
+    link = {"id": 10101, "sourceIssueId": 10042, "destinationIssueId": 10043, "issueLinkType": kind}
+    said = observe({"webhookEvent": event, "timestamp": milliseconds(NOW), "issueLink": link})
+    assert said == Nothing(
+        "the link names its tickets by their ids alone; the next delivery about a ticket has its links"
+    )
 
 
 def with_issue(**issue: Any) -> dict[str, Any]:
