@@ -112,6 +112,11 @@ class PgBouncer:
             process.kill()
             process.wait()
 
+    def restart(self) -> None:
+        """Kill PgBouncer, and start it again."""
+        self.kill()
+        self.start()
+
 
 @contextmanager
 def pooling(url: str, mode: Mode, sessions: int | None = None) -> Iterator[PgBouncer]:

@@ -36,14 +36,14 @@ class Cluster:
 
     def __init__(self, directory: Path) -> None:
         self._server = EmbeddedServer(directory)
-        self._postgres = Postgres(directory)
+        self.postgres = Postgres(directory)
         self._pooler: PgBouncer | None = None
         self._server.start()
         self.url = self._server.url
 
     def close(self) -> None:
         self._server.release()
-        self._postgres.kill_all()
+        self.postgres.kill_all()
 
     @contextmanager
     def behind(self, mode: Mode | None) -> Iterator[str]:
@@ -54,26 +54,31 @@ class Cluster:
         with pooling(self.url, mode) as self._pooler:
             yield self._pooler.url
 
+    @property
+    def pooler(self) -> PgBouncer:
+        """The PgBouncer in front of this PostgreSQL."""
+        assert self._pooler is not None
+        return self._pooler
+
     @contextmanager
     def pooler_killed(self) -> Iterator[None]:
         """Kill PgBouncer: connections break, and new ones are refused."""
-        assert self._pooler is not None
-        self._pooler.kill()
+        self.pooler.kill()
         try:
             yield
         finally:
-            self._pooler.start()
+            self.pooler.start()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Freeze PostgreSQL: connections and queries wait."""
-        with self._postgres.frozen():
+        with self.postgres.frozen():
             yield
 
     @contextmanager
     def killed(self) -> Iterator[None]:
         """Kill PostgreSQL: connections are refused."""
-        self._postgres.kill_all()
+        self.postgres.kill_all()
         try:
             yield
         finally:

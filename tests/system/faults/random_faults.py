@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TypeAlias
 
+from tests.support.pgbouncer import PgBouncer
 from tests.system.faults.fleet import Member, Postgres
 
 _SHORTEST, _LONGEST = 1.0, 6.0
@@ -28,10 +29,18 @@ class Tormentor:
         apis: the API processes. The last API gets the full disk, so it must not be the process that starts PostgreSQL:
             PostgreSQL would inherit the limit on the size of files that simulates the full disk.
         gap: seconds between two faults, on average.
+        pooler: the PgBouncer in front of PostgreSQL. If there is one, the faults are kills of it and of processes of
+            the service, because nothing restarts PostgreSQL then.
     """
 
     def __init__(
-        self, rng: random.Random, apis: Sequence[Member], workers: Sequence[Member], postgres: Postgres, gap: float
+        self,
+        rng: random.Random,
+        apis: Sequence[Member],
+        workers: Sequence[Member],
+        postgres: Postgres,
+        gap: float,
+        pooler: PgBouncer | None = None,
     ) -> None:
         self._rng = rng
         self._apis = apis
@@ -45,6 +54,14 @@ class Tormentor:
         self._faults: dict[str, Callable[[], None]] = {
             "API killed": lambda: self._one(self._apis).kill(),
             "worker killed": lambda: self._one(self._workers).kill(),
+        }
+        self._faults |= self._further_faults() if pooler is None else {"PgBouncer killed": pooler.restart}
+        self.done: Counter[str] = Counter(dict.fromkeys(self._faults, 0))
+        self.broken: list[BaseException] = []
+        """Errors of the tormentor itself."""
+
+    def _further_faults(self) -> dict[str, Callable[[], None]]:
+        return {
             "PostgreSQL killed": self._postgres.kill,
             "PostgreSQL's child killed": lambda: self._postgres.kill_one(self._rng),
             "API frozen": lambda: self._freeze(self._one(self._apis)),
@@ -53,9 +70,6 @@ class Tormentor:
             "postmaster frozen": lambda: self._freeze_postgres(only_postmaster=True),
             "disk full and PostgreSQL frozen": self._fill_disk,
         }
-        self.done: Counter[str] = Counter(dict.fromkeys(self._faults, 0))
-        self.broken: list[BaseException] = []
-        """Errors of the tormentor itself."""
 
     def start(self) -> None:
         self._thread.start()

@@ -14,7 +14,7 @@ from tests.system.faults.busy import MOST_FOLDED, TOO_MANY_LINKS, keep_busy
 from tests.system.faults.fuzz import fuzz
 from tests.system.faults.long_run import ATTACKED_BYTES, CROWDED_BYTES, INFLIGHT_BYTES
 from tests.system.faults.outage import Away, Cluster, crowd, outage
-from tests.system.faults.trial import trial
+from tests.system.faults.trial import pooled_trial, trial
 
 
 @pytest.fixture
@@ -31,6 +31,15 @@ def test_no_accepted_delivery_is_lost_or_doubled_when_processes_are_killed_and_f
     outcome = trial(seed=20, seconds=32, count=60, gap=2, directory=directory)
     assert outcome.wrong() == {}
     assert outcome.sent.refused > 0
+    assert all(outcome.faults.values())
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_no_accepted_delivery_is_lost_or_doubled_when_processes_are_killed_behind_a_pooler(
+    directory: Path, mode: Mode
+) -> None:
+    outcome = pooled_trial(seed=7, seconds=8, count=16, gap=1, directory=directory, mode=mode)
+    assert outcome.wrong() == {}
     assert all(outcome.faults.values())
 
 

@@ -1,11 +1,11 @@
 """Stories of experiments under kill -9, freezes and full disks, compared with a run without faults."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
@@ -15,11 +15,14 @@ from sqlalchemy import text
 from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer
 from service.storage.errors import DatabaseUnavailable
+from tests.support.pgbouncer import Mode
 from tests.support.road import parse_samples
 from tests.support.waiting import PATIENCE_SECONDS
 from tests.system.faults.fleet import Fleet, Member, Postgres
+from tests.system.faults.outage import Cluster, migrate
+from tests.system.faults.outcome import Outcome
 from tests.system.faults.random_faults import Tormentor
-from tests.system.faults.senders import Senders, Sent
+from tests.system.faults.senders import Senders
 from tests.system.faults.state import opened, quiet_run, read_state
 from tests.system.faults.stories import Told, posting, schedule, stories
 
@@ -28,68 +31,6 @@ _LOOK_SECONDS = 0.5
 _EXPERIMENT_METRIC = "loopgauge_experiments_in_flight{"
 
 Progress = Callable[[str], None]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """The results of a trial. Unless something is wrong, `exporters` has one element, and the other lists are empty."""
-
-    seed: int
-    faults: Counter[str] = field(default_factory=Counter)
-    sent: Sent = field(default_factory=Sent)
-    postings: int = 0
-    genuine: int = 0
-    stored: int = 0
-    spooled: int = 0
-    starts: int = 0
-    not_begun: int = 0
-    calm_since: float = 0
-    settle_seconds: float = 0
-    unanswered: int = 0
-    unsettled: str = ""
-    fell: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    differences: list[str] = field(default_factory=list)
-    exporters: list[str] = field(default_factory=list)
-
-    def wrong(self) -> dict[str, object]:
-        """The errors of the trial, by their names."""
-        found: dict[str, object] = {
-            "acknowledged and lost": self.lost,
-            "stored twice": self.doubled,
-            "stored without a valid signature": self.foreign,
-            "failed": self.failed,
-            "different from the run without faults": self.differences,
-            "surprising answers": self.sent.surprises,
-            "requests without an answer": self.unanswered,
-            "not settled": self.unsettled,
-            "ended by themselves": self.fell,
-            "not exactly one exporter": self.exporters if len(self.exporters) != 1 else [],
-        }
-        return {name: value for name, value in found.items() if value}
-
-    def rows(self) -> list[tuple[str, object]]:
-        """The names and values that the long fault test prints as rows of a table."""
-        return [
-            *sorted(self.faults.items()),
-            ("starts of processes", self.starts),
-            ("starts abandoned because PostgreSQL was down", self.not_begun),
-            ("requests scheduled", self.postings),
-            ("deliveries sent", self.genuine),
-            ("acknowledged at least once", len(self.sent.acknowledged)),
-            ("acknowledged as duplicates", self.sent.duplicates),
-            ("tampered and refused", self.sent.refused),
-            *((f"sent again after {seen}", number) for seen, number in sorted(self.sent.resent.items())),
-            ("spooled, at least", self.spooled),
-            ("stored", self.stored),
-            ("seconds to settle", round(self.settle_seconds, 1)),
-            ("losses", len(self.lost)),
-            ("doubles", len(self.doubled)),
-            ("differences from the run without faults", len(self.differences)),
-        ]
 
 
 def trial(
@@ -102,30 +43,73 @@ def trial(
         directory: the directory of the database, the spool and the logs. Its path must be short enough for a Unix
             socket.
     """
-    rng = random.Random(seed)
-    stories_told = stories(rng, count)
-    told = [one for story in stories_told for one in story]
-    due = schedule(rng, stories_told, seconds)
-    outcome = Outcome(seed, postings=len(due), genuine=len(told))
+    script = _Script(seed, seconds, count)
     data_dir = directory / "data"
     # Create the directory first, because the path of PostgreSQL's socket depends on whether the directory exists.
     (data_dir / "postgres").mkdir(parents=True)
     url = EmbeddedServer(data_dir).url
     workers, apis = _members(directory, data_dir, url)
     postgres = Postgres(data_dir)
-    tormentor = Tormentor(rng, apis, workers, postgres, gap)
+    tormentor = Tormentor(script.rng, apis, workers, postgres, gap)
     try:
-        with Fleet([*workers, *apis]) as fleet:
-            with Senders(due, [api.url for api in apis], rng) as senders:
-                _under_fire(outcome, fleet, tormentor, senders, seconds, progress)
-            _settle(outcome, url, fleet, progress)
-            progress("comparing with a run without faults")
-            asyncio.run(_compare(outcome, url, told))
-            outcome.exporters = _exporters(fleet.members)
+        return _play(script, url, workers, apis, tormentor, progress)
     finally:
         # After a complete trial, the last process that used PostgreSQL has stopped it. A failed trial may leave it
         # running.
         postgres.kill_all()
+
+
+def pooled_trial(seed: int, seconds: float, count: int, gap: float, directory: Path, mode: Mode) -> Outcome:
+    """Do the same as `trial` behind a PgBouncer, and kill only processes of the service and PgBouncer itself.
+
+    Args:
+        mode: the mode of PgBouncer.
+    """
+    script = _Script(seed, seconds, count)
+    with contextlib.closing(Cluster(directory / "cluster")) as cluster, cluster.behind(mode) as pooled:
+        asyncio.run(migrate(pooled))
+        shared = {"DATABASE_URL": pooled, "DATA_DIR": str(directory / "data"), "SNAPSHOT_INTERVAL": "1s"}
+        workers, apis = (
+            [Member(f"{role}-{place}", directory, ROLE=role, **shared) for place in (1, 2)]
+            for role in ("worker", "api")
+        )
+        tormentor = Tormentor(script.rng, apis, workers, cluster.postgres, gap, cluster.pooler)
+        return _play(script, cluster.url, workers, apis, tormentor, lambda _: None)
+
+
+class _Script:
+    """The stories of a trial, and the times of their requests. The same seed gives the same script."""
+
+    def __init__(self, seed: int, seconds: float, count: int) -> None:
+        self.rng = random.Random(seed)
+        self.seconds = seconds
+        told = stories(self.rng, count)
+        self.told = [one for story in told for one in story]
+        self.due = schedule(self.rng, told, seconds)
+        self.outcome = Outcome(seed, postings=len(self.due), genuine=len(self.told))
+
+
+def _play(
+    script: _Script,
+    url: str,
+    workers: Sequence[Member],
+    apis: Sequence[Member],
+    tormentor: Tormentor,
+    progress: Progress,
+) -> Outcome:
+    """Send the stories of a script under faults, and compare the result with a run without faults.
+
+    Args:
+        url: the URL of PostgreSQL itself, without a pooler.
+    """
+    outcome = script.outcome
+    with Fleet([*workers, *apis]) as fleet:
+        with Senders(script.due, [api.url for api in apis], script.rng) as senders:
+            _under_fire(outcome, fleet, tormentor, senders, script.seconds, progress)
+        _settle(outcome, url, fleet, progress)
+        progress("comparing with a run without faults")
+        asyncio.run(_compare(outcome, url, script.told))
+        outcome.exporters = _exporters(fleet.members)
     return outcome
 
 
