@@ -17,6 +17,7 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
         "serve": "Run the service.",
         "sign-in": "Print the link that signs a browser in.",
         "migrate": "Migrate the database's schema.",
+        "postgres": "Run pg_dump, pg_restore or psql on the embedded database.",
         "check-config": "Check the settings and the rules file.",
     },
     "See how it goes": {

@@ -19,7 +19,7 @@ class HelpGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None and not isinstance(command, click.Group):
-            _refuse_blank(click.Context(command, parent=ctx, info_name=name), rest)
+            _refuse_blank(click.Context(command, parent=ctx, info_name=name, **command.context_settings), rest)
         return name, command, rest
 
 

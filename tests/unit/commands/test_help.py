@@ -12,8 +12,9 @@ from tests.support.commands import invoke
 from tests.support.paths import REPOSITORY
 from tests.support.serving import UNREACHABLE
 
-# `serve` and `demo` run until they are stopped and print no result, and `export-history` prints OpenMetrics.
-_WITHOUT_JSON = {"serve", "sign-in", "demo", "export-history"}
+# `serve` and `demo` run until they are stopped and print no result, `export-history` prints OpenMetrics, and
+# `postgres` runs a program of PostgreSQL.
+_WITHOUT_JSON = {"serve", "sign-in", "demo", "export-history", "postgres"}
 _DELIVERY = "00000000-0000-0000-0000-000000000001"
 
 
