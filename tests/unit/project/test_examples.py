@@ -57,6 +57,8 @@ def test_a_command_or_option_that_does_not_exist_is_found() -> None:
     assert list(_complaints(["deliveries", "list", "--all"])) == []
     assert list(_complaints(["deliveries", "lost"])) == ["no command `loopgauge deliveries lost`"]
     assert list(_complaints(["explain", "x", "--colour=1"])) == ["no option --colour of `loopgauge explain`"]
+    assert list(_complaints(["postgres", "--colour", "psql"])) == ["no option --colour of `loopgauge postgres`"]
+    assert list(_complaints(["postgres", "psql", "--quiet"])) == []
 
 
 def test_each_target_of_make_exists() -> None:
@@ -101,6 +103,9 @@ def _complaints(arguments: Sequence[str]) -> Iterator[str]:
             yield f"no command `{' '.join(path)}`"
             return
         command = found
+    if command.context_settings.get("ignore_unknown_options"):
+        # The other options are those of the program that the command runs.
+        rest = list(takewhile(lambda word: word.startswith("-"), rest))
     known = {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
     for option in (word.partition("=")[0] for word in rest if word.startswith("-")):
         if option not in known | {"-h", "--help", "--version"}:
