@@ -31,6 +31,7 @@ def upgrade() -> None:
             "linear", sa.Boolean(), nullable=False, comment="whether each commit stands on the one in front of it"
         ),
         sa.Column("pushed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
             "deployed",
             sa.Boolean(),
@@ -38,9 +39,17 @@ def upgrade() -> None:
             nullable=False,
             comment="whether a deployment names a commit",
         ),
+        sa.Column(
+            "condensed",
+            sa.Boolean(),
+            server_default="false",
+            nullable=False,
+            comment="whether it stands for old pushes",
+        ),
         sa.PrimaryKeyConstraint("id", "delivery_id", name=op.f("pushes_pkey")),
     )
     op.create_index("pushes_delivery_id", "pushes", ["delivery_id"])
+    op.create_index("pushes_received_at", "pushes", ["received_at", "id"], postgresql_where=sa.text("NOT condensed"))
     op.create_index("pushes_before", "pushes", ["before"], postgresql_where=sa.text("before IS NOT NULL"))
     op.create_index(
         "pushes_commits", "pushes", ["commits"], postgresql_using="gin", postgresql_with={"fastupdate": "off"}

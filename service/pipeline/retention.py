@@ -1,4 +1,4 @@
-"""Retention: delete old bodies, and old evidence that belongs to no experiment."""
+"""Retention: delete old bodies, old pushes, and old evidence that belongs to no experiment."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from service.lifecycle.errors import TooManyRelatives
 from service.lifecycle.references import Ref
 from service.pipeline.clock_check import check_clock
 from service.pipeline.surroundings import read_surroundings
-from service.storage import aliases, events, inbox, pushes
+from service.storage import aliases, events, inbox, old_pushes
 from service.storage.database import Connection, Database
 
 # Each query for old subjects reads all events. It returns many subjects, so that few queries are necessary.
@@ -29,7 +29,7 @@ class Deleted:
 async def delete_old(
     database: Database, clock: Callable[[], datetime], raw_retention: timedelta, evidence_retention: timedelta
 ) -> Deleted:
-    """Delete the bodies and the unattached subjects that are older than their retention.
+    """Delete the bodies, the pushes and the unattached subjects that are older than their retention.
 
     Args:
         clock: returns the current time, UTC.
@@ -40,7 +40,9 @@ async def delete_old(
     """
     now = await check_clock(database, clock)
     bodies = await delete_bodies(database, now - raw_retention)
-    return Deleted(bodies, await delete_unattached(database, now - evidence_retention))
+    subjects = await delete_unattached(database, now - evidence_retention)
+    await delete_pushes(database, now - evidence_retention)
+    return Deleted(bodies, subjects)
 
 
 async def delete_bodies(database: Database, before: datetime) -> int:
@@ -81,6 +83,26 @@ async def delete_unattached(database: Database, before: datetime) -> int:
         last = stale[-1]
 
 
+async def delete_pushes(database: Database, before: datetime) -> int:
+    """Delete pushes to default branches that were received before `before`, and return their number.
+
+    Experiments keep their shipments. A later deployment no longer ships the commits of a deleted push. Each small batch
+    is a separate transaction.
+
+    Raises:
+        DatabaseUnavailable: some batches may be committed; call again to continue.
+    """
+    deleted = 0
+    while True:
+        async with database.transaction() as connection:
+            await aliases.lock_exclusive(connection)
+            names = await aliases.read_all(connection)
+            batch = await old_pushes.delete_old(connection, before, _BATCH, names)
+        deleted += batch
+        if batch < _BATCH:
+            return deleted
+
+
 async def _delete_batch(database: Database, before: datetime, subjects: Sequence[Ref]) -> int:
     try:
         async with database.transaction() as connection:
@@ -102,5 +124,5 @@ async def _select_unattached(connection: Connection, subjects: Collection[Ref]) 
     # The end of a project or group excludes what is in it for as long as this end is stored.
     attached |= surroundings.ends.keys()
     # The deployment of a commit may ship the commits on which it stands.
-    deployed = await pushes.select_deployed(connection, subjects)
+    deployed = await old_pushes.select_deployed(connection, subjects)
     return [one for one in subjects if surroundings.canonical(one) not in attached and one not in deployed]

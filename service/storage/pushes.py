@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 
 from service.lifecycle.aliases import Aliases
 from service.lifecycle.errors import TooManyRelatives
@@ -37,36 +38,52 @@ async def lock(connection: Connection) -> None:
         await connection.execute(_LOCK, {"key": _LOCK_KEY})
 
 
-_COLUMNS = ("id", "delivery_id", "project", "before", "array", "linear", "pushed_at")
+_COLUMNS = ("id", "delivery_id", "project", "before", "array", "linear", "pushed_at", "received_at", "condensed")
 # A push is deployed if a deployment of one of its commits arrived before it.
 _INSERT = text(
     """
-    INSERT INTO pushes (id, delivery_id, project, before, commits, linear, pushed_at, deployed)
-    SELECT id, delivery_id, project, before, CAST(commits AS text[]), linear, pushed_at, EXISTS (
-        SELECT FROM events WHERE subject = ANY(CAST(stated.commits AS text[])) AND kind = 'shipped'
-    )
+    INSERT INTO pushes (id, delivery_id, project, before, commits, linear, pushed_at, received_at, condensed, deployed)
+    SELECT
+        id, delivery_id, project, before, CAST(commits AS text[]), linear, pushed_at, received_at, condensed,
+        EXISTS (SELECT FROM events WHERE subject = ANY(CAST(stated.commits AS text[])) AND kind = 'shipped')
     FROM unnest(
         CAST(:id AS uuid[]), CAST(:delivery_id AS uuid[]), CAST(:project AS text[]), CAST(:before AS text[]),
-        CAST(:array AS text[]), CAST(:linear AS boolean[]), CAST(:pushed_at AS timestamptz[])
-    ) AS stated(id, delivery_id, project, before, commits, linear, pushed_at)
+        CAST(:array AS text[]), CAST(:linear AS boolean[]), CAST(:pushed_at AS timestamptz[]),
+        CAST(:received_at AS timestamptz[]), CAST(:condensed AS boolean[])
+    ) AS stated(id, delivery_id, project, before, commits, linear, pushed_at, received_at, condensed)
     ON CONFLICT DO NOTHING
     """
 )
 
 
-async def insert(connection: Connection, pushes: Iterable[tuple[UUID, Push]]) -> None:
-    """Record the pushes that deliveries report. The caller holds the lock."""
+@dataclass(frozen=True, slots=True)
+class ReportedPush:
+    """A push, and the delivery that reported it."""
+
+    push: Push
+    delivery: UUID
+    received_at: datetime
+
+
+async def insert(connection: Connection, pushes: Iterable[ReportedPush], *, condensed: bool = False) -> None:
+    """Record the pushes that deliveries report. The caller holds the lock.
+
+    Args:
+        condensed: whether the pushes stand for old pushes that are deleted.
+    """
     rows = [
         {
-            "id": _id(push),
-            "delivery_id": delivery,
-            "project": push.project,
-            "before": push.before,
-            "array": array(push.commits),
-            "linear": push.linear,
-            "pushed_at": push.pushed_at,
+            "id": _id(reported.push),
+            "delivery_id": reported.delivery,
+            "project": reported.push.project,
+            "before": reported.push.before,
+            "array": array(reported.push.commits),
+            "linear": reported.push.linear,
+            "pushed_at": reported.push.pushed_at,
+            "received_at": reported.received_at,
+            "condensed": condensed,
         }
-        for delivery, push in pushes
+        for reported in pushes
     ]
     if rows:
         await connection.execute(_INSERT, columns(_COLUMNS, rows))
@@ -94,9 +111,7 @@ def deployments_in(events: Iterable[LifecycleEvent]) -> dict[Ref, datetime]:
     return earliest
 
 
-async def record(
-    connection: Connection, pushes: Sequence[tuple[UUID, Push]], deployed: Mapping[Ref, datetime]
-) -> set[Ref]:
+async def record(connection: Connection, pushes: Sequence[ReportedPush], deployed: Mapping[Ref, datetime]) -> set[Ref]:
     """Record pushes and deployments, and return the commits that they may ship.
 
     Args:
@@ -108,7 +123,7 @@ async def record(
     await insert(connection, pushes)
     if deployed:
         await connection.execute(_MARK_DEPLOYED, {"commits": sorted(deployed)})
-    heads = await _deployments_above(connection, {push.commits[-1] for _, push in pushes})
+    heads = await _deployments_above(connection, {reported.push.commits[-1] for reported in pushes})
     return await _below(connection, [*heads.items(), *deployed.items()])
 
 
@@ -199,7 +214,7 @@ async def _read(
     rows = await driver.fetch(_ABOVE, [row.id for row in starts], _MOST_READ + 1)
     if len(rows) > _MOST_READ:
         raise TooManyRelatives(f"more than {_MOST_READ:,} pushes lie between the commits and their deployments")
-    found = [_push(row) for row in rows]
+    found = [read_push(row) for row in rows]
     pushed = {*commits, *(commit for push in found for commit in (push.commits if push.linear else push.commits[-1:]))}
     return found, dict(map(_shipped, await driver.fetch(_EARLIEST, sorted(pushed))))
 
@@ -212,7 +227,8 @@ async def _deploying(connection: Connection, starts: Sequence[Any], names: Alias
     return [row for row in starts if not deploying.isdisjoint(names_of[row.project])]
 
 
-def _push(row: Mapping[str, Any]) -> Push:
+def read_push(row: Mapping[str, Any] | RowMapping) -> Push:
+    """Read a push from its row."""
     commits = tuple(map(Ref, row["commits"]))
     before = Ref(row["before"]) if row["before"] is not None else None
     return Push(Ref(row["project"]), before, commits, row["linear"], row["pushed_at"])
@@ -265,7 +281,9 @@ async def _below(connection: Connection, deployed: Sequence[tuple[Ref, datetime]
     return {Ref(commit) for commit in found if commit is not None}
 
 
-_REPORTED = text("SELECT DISTINCT commits[cardinality(commits)] FROM pushes WHERE delivery_id = ANY(:deliveries)")
+_REPORTED = text(
+    "SELECT DISTINCT commits[cardinality(commits)] FROM pushes WHERE delivery_id = ANY(:deliveries) AND NOT condensed"
+)
 _DEPLOYED_BY = text(
     """
     SELECT stored.subject, min(stored.occurred_at) FROM event_deliveries AS brought
@@ -274,7 +292,7 @@ _DEPLOYED_BY = text(
     GROUP BY stored.subject
     """
 )
-_WITHDRAW = text("DELETE FROM pushes WHERE delivery_id = ANY(:deliveries)")
+_WITHDRAW = text("DELETE FROM pushes WHERE delivery_id = ANY(:deliveries) AND NOT condensed")
 
 
 async def withdraw(connection: Connection, delivery_ids: Sequence[UUID]) -> set[Ref]:
@@ -291,16 +309,3 @@ async def withdraw(connection: Connection, delivery_ids: Sequence[UUID]) -> set[
     affected = await _below(connection, [*above.items(), *deployed.items()])
     await connection.execute(_WITHDRAW, values)
     return affected
-
-
-_CARRYING = text(
-    """
-    SELECT DISTINCT commit FROM unnest(CAST(:commits AS text[])) AS commit
-    CROSS JOIN LATERAL (SELECT FROM pushes WHERE commits @> ARRAY[commit] AND deployed OFFSET 0) AS found
-    """
-)
-
-
-async def select_deployed(connection: Connection, commits: Collection[Ref]) -> set[Ref]:
-    """Select the commits in pushes of which a deployment ships an earlier commit, or may do so."""
-    return {Ref(commit) for commit in await connection.scalars(_CARRYING, {"commits": sorted(commits)})}

@@ -51,6 +51,7 @@ from service.lifecycle.pushes import Push
 from service.lifecycle.references import Ref
 from service.storage import aliases, dirty_subjects, events, links, pushes, spare_events
 from service.storage.database import Connection
+from service.storage.pushes import ReportedPush
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,11 @@ async def record_deliveries(connection: Connection, interpreted: Sequence[Interp
     renamed = await aliases.record_renames(
         connection, ((delivery.delivery, alias) for delivery in interpreted for alias in delivery.aliases)
     )
-    pushed = [(delivery.delivery, push) for delivery in interpreted for push in delivery.pushes]
+    pushed = [
+        ReportedPush(push, delivery.delivery, delivery.received_at)
+        for delivery in interpreted
+        for push in delivery.pushes
+    ]
     shipped = await pushes.record(connection, pushed, pushes.deployments_in(received))
     subjects = {event.subject for event in received} | replaced | renamed | shipped
     for link in (link for delivery in interpreted for link in delivery.links):

@@ -2,16 +2,25 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from service.deliveries.delivery import Delivery
 from service.demo.post import zulu
+from service.lifecycle.events import EARLIEST, LATEST
 from service.lifecycle.references import Ref
-from service.pipeline.retention import delete_unattached
+from service.pipeline.interpret import revise_interpretations
+from service.pipeline.retention import delete_pushes, delete_unattached
+from service.providers import PROVIDERS
 from service.queries.explain import explain
+from service.rules.document import RulesFile
+from service.rules.reader import read_rules
+from service.settings import packaged_rules
+from service.storage import inbox
 from service.storage.database import Database
 from tests.support.builders import (
     GitHubRequest,
@@ -25,11 +34,10 @@ from tests.support.builders import (
     terms,
 )
 from tests.support.payloads import GitLabIssue, MergeRequest, gitlab_deployment, gitlab_push
-from tests.support.road import all_experiments, deliver
-from tests.support.signing import Request
+from tests.support.road import RULES, all_experiments, deliver, project
+from tests.support.signing import POSTED, Request
 
 PUSHED, DEPLOYED = at(4), at(6)
-Delivery = GitHubRequest | Request
 
 
 def sha(number: int) -> str:
@@ -63,6 +71,11 @@ def deployed(commit: int, when: datetime = DEPLOYED, **more: Any) -> GitHubReque
 
 async def shipped(database: Database) -> dict[str, datetime | None]:
     return {root: experiment.shipped_at for root, experiment in (await all_experiments(database)).items()}
+
+
+async def stored(database: Database) -> list[Delivery]:
+    async with database.transaction() as connection:
+        return await inbox.replayable(connection, (EARLIEST, UUID(int=0)), LATEST, 100)
 
 
 ONE, TWO, THREE = "github:acme/app#1", "github:acme/app#2", "github:acme/app#3"
@@ -201,7 +214,7 @@ async def test_explain_shows_the_deployment_that_shipped(database: Database) -> 
 
 
 async def test_a_gitlab_deployment_ships_every_change_below_its_commit(database: Database) -> None:
-    story: list[Delivery] = []
+    story: list[GitHubRequest | Request] = []
     for number, commit in ((1, 11), (2, 12)):
         story.append(GitLabIssue(number=number, created_at=at(2), labels=("experiment",)).opened())
         merge = MergeRequest(
@@ -218,6 +231,41 @@ async def test_a_gitlab_deployment_ships_every_change_below_its_commit(database:
 
 async def test_the_deployment_of_an_experiment_outlives_the_retention_of_evidence(database: Database) -> None:
     await deliver(database, *TWO_MERGES)
-    await delete_unattached(database, at(30))
-    await deliver(database, Issue(number=1, created_at=at(2), labels=("experiment",)).edited(at(8)))
-    assert await shipped(database) == {ONE: at(6), TWO: at(6)}
+    late = POSTED + timedelta(days=1)
+    for _ in range(2):
+        await delete_unattached(database, late)
+        await delete_pushes(database, late)
+        await deliver(database, Issue(number=1, created_at=at(2), labels=("experiment",)).edited(at(8)))
+        assert await shipped(database) == {ONE: at(6), TWO: at(6)}
+
+
+async def test_a_deployment_does_not_ship_what_came_to_the_default_branch_before_the_retention(
+    database: Database,
+) -> None:
+    await deliver(database, *TWO_MERGES[:-1])
+    assert await delete_pushes(database, POSTED + timedelta(days=1)) == 2
+    await deliver(database, TWO_MERGES[-1])
+    assert await shipped(database) == {ONE: None, TWO: at(6)}
+
+
+@pytest.mark.parametrize("retained", [False, True])
+async def test_a_replay_gives_the_same_shipments(database: Database, retained: bool) -> None:
+    await deliver(database, *TWO_MERGES)
+    if retained:
+        await delete_pushes(database, POSTED + timedelta(days=1))
+    for one in await stored(database):
+        async with database.transaction() as connection:
+            await revise_interpretations(connection, RULES, [one], at(20))
+        await project(database)
+        assert await shipped(database) == {ONE: at(6), TWO: at(6)}
+
+
+async def test_a_replay_with_other_rules_withdraws_the_shipments(database: Database) -> None:
+    await deliver(database, *TWO_MERGES)
+    text = "rules: [{name: no production, when: {environment: production}, then: ignore}]"
+    rules = read_rules(RulesFile("rules.yaml", text), packaged_rules(), PROVIDERS)
+    deliveries = await stored(database)
+    async with database.transaction() as connection:
+        await revise_interpretations(connection, rules, deliveries, at(20))
+    await project(database)
+    assert await shipped(database) == {ONE: None, TWO: None}
