@@ -54,7 +54,7 @@ def upgrade() -> None:
     op.create_index(
         "pushes_commits", "pushes", ["commits"], postgresql_using="gin", postgresql_with={"fastupdate": "off"}
     )
-    op.create_index("pushes_deployed", "pushes", ["project"], postgresql_where=sa.text("deployed"))
+    op.create_index("pushes_deployed", "pushes", ["project", "pushed_at"], postgresql_where=sa.text("deployed"))
 
 
 def downgrade() -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -150,16 +150,25 @@ async def read_shipments(connection: Connection, commits: Collection[Ref], names
 
 _STARTS = text(
     """
-    SELECT DISTINCT found.id, found.project FROM unnest(CAST(:commits AS text[])) AS wanted(commit)
+    SELECT DISTINCT found.* FROM unnest(CAST(:commits AS text[])) AS wanted(commit)
     CROSS JOIN LATERAL (
-        SELECT id, project FROM pushes WHERE commits @> ARRAY[wanted.commit]
+        SELECT id, project, pushed_at FROM pushes WHERE commits @> ARRAY[wanted.commit]
         UNION ALL
-        SELECT id, project FROM pushes WHERE before = wanted.commit
+        SELECT id, project, pushed_at FROM pushes WHERE before = wanted.commit
         OFFSET 0
     ) AS found
     """
 )
-_DEPLOYING = text("SELECT DISTINCT project FROM pushes WHERE deployed AND project = ANY(CAST(:projects AS text[]))")
+_LAST_DEPLOYED = text(
+    """
+    SELECT project, last.pushed_at FROM unnest(CAST(:projects AS text[])) AS project CROSS JOIN LATERAL (
+        SELECT pushed_at FROM pushes WHERE deployed AND pushes.project = project.project
+        ORDER BY pushed_at DESC LIMIT 1
+    ) AS last
+    """
+)
+# GitLab's pushes have the times of commits, which the clocks of people's machines set.
+_CLOCK_SKEW = timedelta(days=1)
 # The walk goes up from push to push, and stops where a later push cannot be deployed before the deployment that is
 # known. It also stops at each of the other pushes to begin with, whose own walk goes on there.
 _ABOVE = f"""
@@ -203,7 +212,7 @@ async def _read(
     """Read the pushes above commits, and the earliest deployment of each commit in these pushes.
 
     Args:
-        names: the recorded renames, to skip the pushes of projects without a deployment; None to read all pushes.
+        names: the recorded renames, to skip pushes after the last deployed push of their project; None to read all.
     """
     starts = (await connection.execute(_STARTS, {"commits": sorted(commits)})).all() if commits else []
     if starts and names is not None:
@@ -220,11 +229,16 @@ async def _read(
 
 
 async def _deploying(connection: Connection, starts: Sequence[Any], names: Aliases) -> list[Any]:
-    """The pushes of projects that have a deployment, under any of their names."""
+    """The pushes that a later push of the same project, under any of its names, may ship: one that is deployed."""
     names_of = {row.project: names.names(Ref(row.project)) for row in starts}
     every = sorted(frozenset[Ref]().union(*names_of.values()))
-    deploying = set(await connection.scalars(_DEPLOYING, {"projects": every}))
-    return [row for row in starts if not deploying.isdisjoint(names_of[row.project])]
+    rows = await connection.execute(_LAST_DEPLOYED, {"projects": every})
+    last: dict[Ref, datetime] = {Ref(project): at for project, at in rows}
+    return [
+        row
+        for row in starts
+        if any(row.pushed_at <= last[name] + _CLOCK_SKEW for name in names_of[row.project] & last.keys())
+    ]
 
 
 def read_push(row: Mapping[str, Any] | RowMapping) -> Push:

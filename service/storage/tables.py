@@ -161,7 +161,7 @@ pushes = Table(
     Index("pushes_received_at", "received_at", "id", postgresql_where=text("NOT condensed")),
     Index("pushes_before", "before", postgresql_where=text("before IS NOT NULL")),
     Index("pushes_commits", "commits", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
-    Index("pushes_deployed", "project", postgresql_where=text("deployed")),
+    Index("pushes_deployed", "project", "pushed_at", postgresql_where=text("deployed")),
 )
 """Pushes that moved a default branch: they tell which commits a deployed commit contains."""
 
