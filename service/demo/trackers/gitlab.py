@@ -71,8 +71,9 @@ class GitLabExperiment:
 
     def conclude(self, at: datetime) -> list[Post]:
         labels = outcome_labels(self._plan)
-        declared = [self._opened.labelled(labels, at + 2 * _MINUTE)] if labels else []
-        return [*self._end_merge(at), *self.close(at + _MINUTE), *declared]
+        # Close the issue first: the payload about its labels shows it closed.
+        ended = [*self._end_merge(at), *self.close(at + _MINUTE)]
+        return [*ended, *([self._opened.labelled(labels, at + 2 * _MINUTE)] if labels else [])]
 
     def share(self, at: datetime) -> list[Post]:
         return [self._opened.labelled(["learning:shared"], at)]
