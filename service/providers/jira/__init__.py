@@ -96,7 +96,8 @@ def _check_signature(signature: str, body: bytes, secrets: Sequence[bytes]) -> N
 def _read_unnamed(document: bytes) -> Sequence[Observation]:
     """Read a body that names no event: a workflow's post function, or a ticket."""
     body = decode(document, Unnamed)
-    if body.transition is not None:
+    transition = body.transition
+    if transition is not None and (transition.from_status or transition.to_status):
         return events.read_transition(document)
     if body.issue is not None:
         return events.read_state(document)

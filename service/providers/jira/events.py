@@ -82,7 +82,9 @@ def read_transition(payload: bytes) -> list[Observation]:
     event = decode(payload, TransitionEvent)
     ticket = Ticket.of(event.issue, event.timestamp)
     change = Change(field="status", from_text=event.transition.from_status, to_text=event.transition.to_status)
-    return [*looks(ticket), *read_changelog(ticket, [change]), *links(ticket), *identities(ticket)]
+    changed = read_changelog(ticket, [change])
+    # The payload may show the ticket before the transition, so only a time that it tells counts.
+    return [*looks(ticket), *changed, *reached(ticket, inferred=False), *links(ticket), *identities(ticket)]
 
 
 def read_comment_event(name: str, payload: bytes) -> Sequence[Observation] | Nothing:

@@ -149,14 +149,6 @@ class Announcement(msgspec.Struct, rename={"webhook_event": "webhookEvent"}):
     webhook_event: str | None = None
 
 
-class Unnamed(msgspec.Struct):
-    """The members that tell the kind of a body that names no event."""
-
-    transition: AnyObject | None = None
-    issue: AnyObject | None = None
-    key: str | None = None
-
-
 class IssueEvent(msgspec.Struct):
     issue: Issue
     timestamp: Milliseconds | None = None
@@ -179,6 +171,14 @@ class ProjectEvent(msgspec.Struct):
 class Transition(msgspec.Struct):
     from_status: str | None = None
     to_status: str | None = None
+
+
+class Unnamed(msgspec.Struct):
+    """The members that tell the kind of a body that names no event."""
+
+    transition: Transition | None = None
+    issue: AnyObject | None = None
+    key: str | None = None
 
 
 class TransitionEvent(msgspec.Struct):

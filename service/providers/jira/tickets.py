@@ -31,6 +31,8 @@ _CATEGORIES: Mapping[str, str] = {
 }
 # Reject the URL of Atlassian's API gateway, which payloads for apps contain: it leads to no page for people.
 _GATEWAY = "api.atlassian.com"
+_PARTS = re.compile(r"\s[-\u2013\u2014]\s|[:()\[\]]")
+_MOST_PARTS = 3
 _SITE = re.compile(r"(?!https?://api\.atlassian\.com/)(https?://[^\s/?#@]+(?:/[^\s?#@]*?)?)/rest/", re.IGNORECASE)
 
 
@@ -168,9 +170,13 @@ def _category_since(ticket: Ticket, *, inferred: bool) -> datetime | None:
 
 
 def ending(resolution: str | None, status: str | None) -> Mapping[Trait, tuple[str, ...]]:
-    """The trait that says how a ticket ended: in its resolution and its status, which is in the category done."""
-    words = tuple(filter(None, (resolution, status)))
-    return {"ending": words} if words else {}
+    """The trait that says how a ticket ended: in its resolution and its status, which is in the category done.
+
+    The parts of a name such as "Closed - Won't Do" or "Done (Duplicate)" are values too.
+    """
+    words = [word for word in (resolution, status) if word]
+    parts = [part.strip() for word in words for part in _PARTS.split(word, _MOST_PARTS) if part.strip()]
+    return {"ending": tuple(dict.fromkeys([*words, *parts]))} if words else {}
 
 
 def _time(timestamp: int | None, fields: Fields, comment: Comment | None) -> datetime:

@@ -531,6 +531,31 @@ def test_the_closing_of_a_done_ticket_is_observed_in_every_payload() -> None:
     assert happened(commented(event="comment_deleted", issue=issue(**fields))) == [closed, ACTIVE]
 
 
+@pytest.mark.parametrize(
+    ("resolution", "name", "words"),
+    [
+        (None, "Done", ("Done",)),
+        ("Fixed", "Closed", ("Fixed", "Closed")),
+        ("Done", "Done", ("Done",)),
+        ("Done - Won't Do", "Closed", ("Done - Won't Do", "Closed", "Done", "Won't Do")),
+        (None, "Closed (Duplicate)", ("Closed (Duplicate)", "Closed", "Duplicate")),
+        (None, "Resolved: Rejected", ("Resolved: Rejected", "Resolved", "Rejected")),
+        (None, "Closed \u2013 Cancelled", ("Closed \u2013 Cancelled", "Closed", "Cancelled")),
+        (None, "Shut-down", ("Shut-down",)),
+        (None, "Done/Cancelled", ("Done/Cancelled",)),
+    ],
+)
+def test_a_ticket_ended_as_its_resolution_and_status_and_their_parts_say(
+    resolution: str | None, name: str, words: tuple[str, ...]
+) -> None:
+    fields: dict[str, Any] = {"resolution": {"name": resolution}, "status": status(name, "done")}
+    closing = happened(updated(**fields))[-1]
+    moved = happened(updated(changed("status", "Open", name), **fields))[0]
+    assert isinstance(closing, Observed)
+    assert isinstance(moved, Observed)
+    assert closing.traits["ending"] == moved.traits["ending"] == words
+
+
 @pytest.mark.parametrize("now", [None, status("Open", "new"), status("Closed")])
 def test_a_ticket_without_a_done_status_is_not_closed(now: Any) -> None:
     assert happened(updated(status=now, resolutiondate=written(at(3)))) == [ACTIVE]
@@ -611,6 +636,8 @@ def unnamed(**fields: Any) -> dict[str, Any]:
         {"issue": unnamed()},
         {"issue": unnamed(), "timestamp": milliseconds(NOW)},
         {"issue": unnamed(), "webhookEvent": None},
+        {"issue": unnamed(), "transition": "Start"},
+        {"issue": unnamed(), "transition": {}},
         {"issue": unnamed(), "webhookEvent": "", "comment": comment("/experiment start")},
     ],
 )
@@ -894,6 +921,11 @@ def test_a_transition_in_a_workflow_is_observed() -> None:
         item("created", CREATED),
         item("moved", status_from="To Do", status_to="Doing", category_to="in progress"),
     ]
+
+
+def test_a_transition_tells_since_when_the_status_has_its_category() -> None:
+    fields = {"status": status("Doing", "indeterminate"), "statuscategorychangedate": written(at(2))}
+    assert item("started", at(2), status_to="Doing") in happened(post_function(issue=issue(**fields)))
 
 
 def test_a_transition_has_a_category_only_if_the_payload_shows_the_entered_status() -> None:
