@@ -21,6 +21,14 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
             ({"issue.created_at": "yesterday"}, r"\$\.issue\.created_at"),
         ],
         "pull_request": [({"pull_request.head": {}}, r"`sha` - at `\$\.pull_request\.head`")],
+        "check_run": [({"check_run": {}}, r"`head_sha` - at `\$\.check_run`")],
+        "check_suite": [({"check_suite": MISSING}, "missing required field `check_suite`")],
+        "status": [
+            ({"sha": MISSING}, "missing required field `sha`"),
+            ({"state": []}, r"expected text, got a list - at `\$\.state`"),
+        ],
+        "merge_group": [({"merge_group": {}}, r"`head_sha` - at `\$\.merge_group`")],
+        "sub_issues": [({"action": MISSING}, "missing required field `action`")],
         "workflow_run": [({"workflow_run": {}}, r"`head_sha` - at `\$\.workflow_run`")],
         "issue_comment": [
             ({"comment": []}, r"expected an object, got a list - at `\$\.comment`"),
