@@ -307,6 +307,22 @@ async def test_a_run_without_a_result_does_not_take_the_place_of_a_status(databa
 
 
 @in_both_orders
+async def test_a_run_of_a_bot_does_not_take_the_place_of_a_status(database: Database, order: int) -> None:
+    labeler = run("Labeler", 4, event="pull_request_target")
+    assert await first_signal(database, order, labeler, status("failure", 5)) == at(5)
+
+
+@in_both_orders
+async def test_a_run_speaks_only_for_its_own_commit(database: Database, order: int) -> None:
+    """The earlier head of the pull request has a status, and the later one a run."""
+    issue, pull = Issue(created_at=at(2)), PullRequest(created_at=at(3))
+    pushed, synchronised = pull.pushed("e" * 40, at(5))
+    requests = issue.opened(), pull.opened(), status("failure", 4), synchronised, run("CI", 6, "e" * 40)
+    assert (await told(database, order, *requests))[ISSUE].first_signal_at == at(4)
+    assert pushed.head == "e" * 40
+
+
+@in_both_orders
 async def test_a_check_that_has_no_result_or_is_of_github_actions_is_no_signal(database: Database, order: int) -> None:
     silent = (
         status("pending", 4),
