@@ -9,7 +9,7 @@ def event_lines(shown: ExplanationAnswer) -> Iterator[str]:
     """Everything that the answer has beyond the summary: the experiment's fields, events, stages and samples."""
     yield from ("", "events (events in brackets do not count)")
     for event in shown.events:
-        description = " ".join([event.kind, *(f"{name}={value}" for name, value in event.data.items())])
+        description = " ".join([event.kind, *(f"{name}={_written(value)}" for name, value in event.data.items())])
         occurred = event.occurred_at.strftime("%Y-%m-%d %H:%M:%S")
         yield f"  {occurred}  {event.subject}  {description if event.counts else f'({description})'}"
         if why := event.objection or event.outweighed:
@@ -22,6 +22,11 @@ def event_lines(shown: ExplanationAnswer) -> Iterator[str]:
     if shown.figures:
         yield from ("", "selectors of the samples that count it")
     yield from (f"  {selector}" for selector in _selectors(shown.figures))
+
+
+def _written(value: object) -> object:
+    """A value of an event, or the length of a list, such as the hashed labels that a payload shows."""
+    return len(value) if isinstance(value, list) else value
 
 
 def _experiment_lines(shown: ExplanationAnswer) -> Iterator[str]:

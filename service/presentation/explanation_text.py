@@ -173,8 +173,11 @@ def _field(field: FieldAnswer) -> Lines:
     since = f", since {_time(field.since)}" if field.since else ""
     remark = f": {field.remark}" if field.remark else ""
     yield _Line(f"{name}  {_value(field.value)}{said}{since}{remark}", hang)
+    overruled: dict[str, list[str]] = {}
     for other in field.overrules:
-        yield _Line(f"{'':8}  overrules {_value(other.value)}, {other.said_by.words}", hang)
+        overruled.setdefault(other.value, []).append(other.said_by.words)
+    for value, words in overruled.items():
+        yield _Line(f"{'':8}  overrules {_value(value)}, {' and '.join(dict.fromkeys(words))}", hang)
 
 
 def _all_refused(refused: Sequence[RefusedAnswer], most: int) -> Lines:

@@ -177,10 +177,20 @@ async def test_events_without_effect_say_what_outweighs_them_and_an_overruled_va
         ("failed", "by comment (github)"),
         ("worked", "by label outcome:worked (github)"),
     ]
+    assert "            overrules failed, by comment (github)" in text(shown).splitlines()
     told = [one.reason for one in shown.refused]
     assert any(
         reason.startswith("label `outcome:worked`: it contradicts the label for inconclusive") for reason in told
     )
+
+
+async def test_an_overruled_value_that_two_statements_give_is_one_line(database: Database) -> None:
+    labelled, early = ISSUE.labeled("risk:bold", at(3))
+    commented = [labelled.commented(f"/experiment {text}", at(day)) for day, text in ((4, "bold"), (5, "team ads"))]
+    safe = labelled.labeled("risk:safe", at(6))[1]
+    await deliver(database, ISSUE.opened(), early, *commented, safe)
+    lines = " ".join(" ".join(text(await answer(database)).split()).split())
+    assert "overrules bold, by comment (github) and by label risk:bold (github)" in lines
 
 
 async def test_an_unmarked_item_has_its_title_and_the_ways_to_mark_it(database: Database) -> None:

@@ -266,6 +266,13 @@ def test_a_label_with_a_value_that_its_field_does_not_accept_is_refused_with_the
     assert events(observation("unlabelled", label=name)) == (replace(refused, removed=True),)
 
 
+@pytest.mark.parametrize(("provider", "label"), [("gitlab", "outcome::success"), ("jira", "outcome:success")])
+def test_a_label_outside_its_set_is_answered_for_every_tracker(provider: Provider, label: str) -> None:
+    reason = interpreted(seen("experiment", label), provider=provider).reason
+    assert reason.startswith(f"experiment by label; refused: label `{label}`: expected one of worked, failed, ")
+    assert reason.endswith("did you mean worked?")
+
+
 def test_a_delivery_that_counts_also_shows_its_refused_labels() -> None:
     assert interpreted(seen("experiment", "risk:blod")).reason == (
         "experiment by label; refused: label `risk:blod`: expected one of bold, safe; did you mean bold?"
