@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from service.lifecycle.acts import ACTS
 from service.lifecycle.codec import data_of, event_id, kind_of
 from service.lifecycle.events import Declared, LifecycleEvent, RefusedChannel, Shown, Withdrawn
 from service.lifecycle.exclusions import UNMARKED, Exclusion
@@ -17,6 +18,9 @@ from service.presentation.in_force import FIELD, FieldAnswer, in_force
 from service.presentation.said_by import SaidBy, said_by
 from service.presentation.timeline import STEP, StepAnswer, timeline
 from service.queries.explain import ExplainedEvent, ExplainedExperiment, Explanation
+
+_BY_COMMAND = ACTS["excluded"].default
+"""The reason of an exclusion that people state. A proposal takes it back."""
 
 
 class OriginAnswer(BaseModel):
@@ -256,11 +260,15 @@ def explanation_answer(
 
 def _remedy(explanation: Explanation, commanding: Collection[str], marks: Mapping[str, str]) -> str:
     """Say how to make an unmarked item an experiment. Evidence, such as a commit, needs no mark of its own."""
-    if explanation.experiment or explanation.excluded or explanation.serves:
+    reason = explanation.excluded.reason if explanation.excluded else UNMARKED
+    if explanation.experiment or explanation.serves or reason not in (UNMARKED, _BY_COMMAND):
         return ""
     provider = explanation.subject.partition(":")[0]
-    ways = [marks.get(provider, ""), "comment /experiment propose" if provider in commanding else ""]
-    return ", or ".join(filter(None, ways))
+    ways = [
+        marks.get(provider, "") if reason == UNMARKED else "",
+        "comment /experiment propose" if provider in commanding else f"run `loopgauge propose {explanation.subject}`",
+    ]
+    return ", or ".join(filter(None, ways)) if provider in marks else ""
 
 
 def _excluded(explanation: Explanation, exclusion: Exclusion) -> ExcludedAnswer:

@@ -184,6 +184,27 @@ async def test_events_without_effect_say_what_outweighs_them_and_an_overruled_va
     )
 
 
+@pytest.mark.parametrize(
+    ("texts", "closed", "remedy"),
+    [
+        (("exclude",), None, "comment /experiment propose"),
+        ((), "duplicate", ""),
+        ((), None, "add the label experiment, or "),
+    ],
+)
+async def test_an_excluded_item_says_how_to_include_it_if_people_excluded_it(
+    database: Database, texts: tuple[str, ...], closed: str | None, remedy: str
+) -> None:
+    comments = [ISSUE.commented(f"/experiment {text}", at(4)) for text in texts]
+    changes = [ISSUE.closed(at(5), closed)[1]] if closed else [] if texts else [ISSUE.unlabeled("experiment", at(5))[1]]
+    await deliver(database, ISSUE.opened(), *comments, *changes)
+    async with api(database, at(10)) as client:
+        shown = (await client.get("/experiments/github:acme/app%2345/explain")).json()
+    assert shown["experiment"] is None
+    assert shown["remedy"].startswith(remedy)
+    assert bool(shown["remedy"]) == bool(remedy)
+
+
 async def test_an_overruled_value_that_two_statements_give_is_one_line(database: Database) -> None:
     labelled, early = ISSUE.labeled("risk:bold", at(3))
     commented = [labelled.commented(f"/experiment {text}", at(day)) for day, text in ((4, "bold"), (5, "team ads"))]
@@ -204,7 +225,7 @@ async def test_an_unmarked_item_has_its_title_and_the_ways_to_mark_it(database: 
         "add the label experiment, or set its type to Experiment, Spike or Hypothesis, or comment /experiment propose"
     )
     assert ticket["remedy"].startswith("add the label experiment, or set its type to Experiment")
-    assert "comment" not in ticket["remedy"]
+    assert ticket["remedy"].endswith(", or run `loopgauge propose jira:ML-12`")
     written = text(ExplanationAnswer.model_validate(found)).splitlines()
     assert written[:3] == [ISSUE.title, ROOT, "not an experiment: nothing marks it as an experiment"]
     assert written[3].startswith("to make it one, add the label experiment")
