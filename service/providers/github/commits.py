@@ -100,8 +100,6 @@ def read_push(payload: bytes) -> Sequence[Observation] | Nothing:
     pushed = (event.commits or [])[-MOST_TARGETS:]
     own = _own(event, name, pushed, at)
     messages = [observation for commit in pushed for observation in _message(commit, at)]
-    if name == event.repository.default_branch:
-        messages += _closing(event, pushed, at)
     known = identified(event.repository, at)
     if not own and not messages:
         return Nothing(f"a push to {_describe(name)} without a commit", tuple(known))
@@ -126,10 +124,10 @@ def _is_zero(sha: object) -> bool:
 
 
 def _default_branch(event: PushEvent, pushed: Sequence[PushedCommit], at: datetime) -> list[Observation]:
-    """The step of the default branch, and the commits that it merges into this branch."""
+    """The step of the default branch, the commits that it merges into this branch, and the issues that these close."""
     place = traits({"what": "commit", "project": event.repository.full_name, "branch": event.repository.default_branch})
     merged = [Observed("merged", commit(one.id), at, place) for one in pushed if is_commit(one.id)]
-    return [*_step(event, at), *merged]
+    return [*_step(event, at), *merged, *_closing(event, pushed, at)]
 
 
 def _step(event: PushEvent, at: datetime) -> list[Observation]:

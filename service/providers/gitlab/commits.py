@@ -13,7 +13,7 @@ from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref, branch, change, commit, project
 from service.providers.gitlab.closing import closed_issues
 from service.providers.gitlab.payloads import Commit, DeploymentEvent, PipelineChange, PipelineEvent, Project, PushEvent
-from service.providers.gitlab.projects import identified, known_path, path, project_of_page, root
+from service.providers.gitlab.projects import identified, path, project_of_page, root
 
 _BRANCH = "refs/heads/"
 # A retried pipeline keeps its previous finish time, so the time alone does not prove that the pipeline has finished.
@@ -118,8 +118,6 @@ def read_push(payload: bytes, received_at: datetime) -> Sequence[Observation] | 
     pushed = commits[-MOST_TARGETS:]
     own = _branch(event, name, at) if name != default else _default_branch(event, name, pushed, at)
     messages = [observation for commit in pushed for observation in _message(commit, at)]
-    if name == default:
-        messages += _closing(event, pushed, at)
     # The commits of a new branch may be older than the project's name.
     known = [] if _is_new(event) and stamp else identified(event.project, at)
     if not own and not messages:
@@ -128,10 +126,10 @@ def read_push(payload: bytes, received_at: datetime) -> Sequence[Observation] | 
 
 
 def _default_branch(event: PushEvent, name: str, pushed: Sequence[Commit], at: datetime) -> list[Observation]:
-    """The step of the default branch, and the commits that it merges into this branch."""
+    """The step of the default branch, the commits that it merges into this branch, and the issues that these close."""
     place = traits({"what": "commit", "project": path(event.project, event.repository), "branch": name})
     merged = [Observed("merged", commit(one.id), at, place) for one in pushed if one.id and is_commit(one.id)]
-    return [*_step(event, at), *merged]
+    return [*_step(event, at), *merged, *_closing(event, pushed, at)]
 
 
 def _step(event: PushEvent, at: datetime) -> list[Observation]:
@@ -191,9 +189,9 @@ def _head(event: PushEvent, subject: Ref, at: datetime) -> list[Observation]:
 
 
 def _closing(event: PushEvent, pushed: Iterable[Commit], at: datetime) -> Iterator[Observation]:
-    own, instance = known_path(event.project, event.repository), root(event.project)
-    for each in pushed if own else ():
-        closed = closed_issues(each.message or "", own or "", instance)
+    own, instance = path(event.project, event.repository), root(event.project)
+    for each in pushed:
+        closed = closed_issues(each.message or "", own, instance)
         yield from closing_links(each.id or "", event.after, closed, at)
 
 
