@@ -9,7 +9,7 @@ import msgspec
 
 from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.observation import Trait
-from service.deliveries.repairs import fit
+from service.deliveries.repairs import fit, unix_time
 
 Number = Annotated[int, msgspec.Meta(ge=0, lt=10**18)]
 """The number of an issue, or of a pull or merge request, within its project."""
@@ -18,6 +18,7 @@ _COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 # A date and at least the hour and the minute, in the extended or in the basic form of ISO 8601.
 _DATED = re.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:|[0-9]{8}[T ][0-9]{4})")
 _OFFSET = re.compile(r"(?<=[0-9]) ?(?:UTC|Z|([+-][0-9]{2}):?([0-9]{2}))\Z")
+_UNIX = re.compile(r"[0-9]{10}|[0-9]{13}")
 _LONGEST_SHOWN = 50
 _NUL = rb"\u0000"
 _GZIP = b"\x1f\x8b"
@@ -145,7 +146,8 @@ def utc(at: datetime) -> datetime:
 def read_time(text: str, where: str) -> datetime:
     """Read a time in any form that a provider uses: ISO 8601, with an offset such as `+02:00`, `+0200`, `Z` or ` UTC`.
 
-    The basic form, such as `20261129T120000Z`, is read too. A time without an offset is taken as UTC.
+    The basic form, such as `20261129T120000Z`, and the seconds or milliseconds since 1970 are read too. A time without
+    an offset is taken as UTC.
 
     Args:
         where: the field's path, for the error message.
@@ -153,6 +155,8 @@ def read_time(text: str, where: str) -> datetime:
     Raises:
         UnreadableDelivery: the text is not a time.
     """
+    if _UNIX.fullmatch(text) and (at := unix_time(int(text))):
+        return at
     offset = _OFFSET.search(text)
     bare = text[: offset.start()] if offset else text
     written = f"{offset[1]}:{offset[2]}" if offset and offset[1] else "+00:00"
@@ -176,6 +180,15 @@ def first_known(*times: datetime | None, where: str) -> datetime:
     if known is None:
         raise UnreadableDelivery(f"a field is missing or malformed: missing required field `{where}`")
     return known
+
+
+def from_unix(stamp: int, where: str) -> datetime:
+    """Convert milliseconds since 1970 to a time, or seconds if only these give a time of this century or the next two.
+
+    Raises:
+        UnreadableDelivery: the number is out of range.
+    """
+    return unix_time(stamp) or from_milliseconds(stamp, where)
 
 
 def from_milliseconds(stamp: int, where: str) -> datetime:

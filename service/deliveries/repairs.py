@@ -21,7 +21,8 @@ _NUMBER = re.compile(r"-?[0-9]{1,18}")
 _TIME = re.compile(r".*(?:_at|date|created|updated|timestamp)")
 # The members of an object that can stand for it as a text, and that a text can stand for.
 _NAMES = ("name", "title", "key")
-_EARLIEST_SECONDS, _EARLIEST_MILLISECONDS, _LATEST_MILLISECONDS = 10**9, 10**12, 10**13
+_EARLIEST_SECONDS, _LATEST_SECONDS = 10**9, 10**10
+_EARLIEST_MILLISECONDS, _LATEST_MILLISECONDS = 10**12, 10**13
 _LARGEST = 10**18
 _ABSENT, _MALFORMED = object(), object()
 _Document = TypeVar("_Document")
@@ -147,16 +148,15 @@ def _convert_text(text: str, expected: frozenset[str]) -> object:
 def _convert_number(number: float, expected: frozenset[str], field: str) -> object:
     whole = int(number) if float(number).is_integer() else None
     if "datetime" in expected or ("str" in expected and _TIME.fullmatch(field)):
-        return _time(number)
+        at = unix_time(number)
+        return _ABSENT if at is None else at.isoformat()
     if "int" in expected and whole is not None:
         return whole
     return str(number if whole is None else whole) if "str" in expected else _ABSENT
 
 
-def _time(number: float) -> object:
-    """The time, in ISO 8601, that a number of seconds or milliseconds since 1970 states; absent if it states none."""
+def unix_time(number: float) -> datetime | None:
+    """The time between 2001 and 2286 that a number of seconds or milliseconds since 1970 states; None for others."""
     if _EARLIEST_MILLISECONDS <= number < _LATEST_MILLISECONDS:
         number /= 1000
-    if _EARLIEST_SECONDS <= number < _EARLIEST_MILLISECONDS / 100:
-        return datetime.fromtimestamp(number, UTC).isoformat()
-    return _ABSENT
+    return datetime.fromtimestamp(number, UTC) if _EARLIEST_SECONDS <= number < _LATEST_SECONDS else None

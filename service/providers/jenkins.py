@@ -11,7 +11,7 @@ from typing import ClassVar, assert_never
 
 import msgspec
 
-from service.deliveries.decoding import decode, from_milliseconds, is_commit, read_time, require_utf8, shorten
+from service.deliveries.decoding import decode, from_unix, is_commit, read_time, require_utf8, shorten
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.event_name import EventName
 from service.deliveries.observation import Nothing, Observation, finished_run
@@ -89,7 +89,7 @@ def _read_run(notification: _Notification) -> Sequence[Observation] | Nothing:
 def _ended_at(build: _Build) -> datetime | None:
     match build.timestamp:
         case int() as milliseconds:
-            return from_milliseconds(milliseconds, "build.timestamp")
+            return from_unix(milliseconds, "build.timestamp")
         case "" | None:
             return None
         case str() as text:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from service.deliveries.containers import Happened, happened_to
-from service.deliveries.decoding import decode, from_milliseconds
+from service.deliveries.decoding import decode, from_unix
 from service.deliveries.identities import identify
 from service.deliveries.observation import Nothing, Observation
 from service.lifecycle.references import Ref
@@ -32,7 +32,7 @@ def read_project_event(name: str, payload: bytes) -> Sequence[Observation] | Not
     key, happened = (event.project.key or "").upper(), _HAPPENED.get(name)
     if not is_project_key(key) or event.timestamp is None:
         return Nothing("the event of a project has no key of a project or no time")
-    subject, at = Ref(f"jira:{key}"), from_milliseconds(event.timestamp, "$.timestamp")
+    subject, at = Ref(f"jira:{key}"), from_unix(event.timestamp, "$.timestamp")
     known = identify(subject, site_of_ticket(event.project.address), event.project.id, at)
     if happened is None:
         return Nothing(f"Jira's `{name}` events say nothing about experiments", tuple(known))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from service.deliveries.decoding import from_milliseconds, read_time, traits
+from service.deliveries.decoding import from_unix, read_time, traits
 from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.identities import identify, site_of
 from service.deliveries.observation import Identified, Kind, Looked, Observation, Observed, Trait
@@ -181,7 +181,7 @@ def ending(resolution: str | None, status: str | None) -> Mapping[Trait, tuple[s
 
 def _time(timestamp: int | None, fields: Fields, comment: Comment | None) -> datetime:
     if timestamp is not None:
-        return from_milliseconds(timestamp, "$.timestamp")
+        return from_unix(timestamp, "$.timestamp")
     told = {
         "issue.fields.updated": fields.updated,
         "issue.fields.statuscategorychangedate": fields.category_changed,

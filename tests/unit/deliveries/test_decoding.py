@@ -13,6 +13,7 @@ from service.deliveries.decoding import (
     Number,
     decode,
     from_milliseconds,
+    from_unix,
     is_commit,
     read_time,
     require_utf8,
@@ -161,7 +162,6 @@ def test_the_fraction_of_a_second_is_kept(text: str) -> None:
         "UTC",
         "+0000",
         "yesterday",
-        "1772355600",
         "20260301",
         "20260301Z",
         "20260301T",
@@ -230,6 +230,16 @@ def test_a_time_without_an_offset_is_read_as_utc() -> None:
 def test_a_time_in_milliseconds_counts_from_1970(stamp: int, expected: datetime) -> None:
     assert from_milliseconds(stamp, WHERE) == expected
     assert from_milliseconds(stamp, WHERE).tzinfo is UTC
+
+
+@pytest.mark.parametrize("stamp", [1772355600, 1772355600000])
+def test_a_number_of_seconds_or_milliseconds_is_read_whether_it_is_a_number_or_a_text(stamp: int) -> None:
+    assert from_unix(stamp, WHERE) == at(1)
+    assert read_time(str(stamp), WHERE) == at(1)
+
+
+def test_a_small_number_is_a_number_of_milliseconds() -> None:
+    assert from_unix(7, WHERE) == from_milliseconds(7, WHERE)
 
 
 NO_STAMPS = {
