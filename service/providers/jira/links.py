@@ -13,10 +13,11 @@ from service.providers.jira.references import reference
 from service.providers.jira.tickets import Ticket
 
 _SERVES = frozenset({"implements", "tests", "validates", "is part of", "is evidence for"})
+_CLOUDS_PARENT = "issueparentassociation"
 # The names that changelogs give to the fields of a parent: Cloud's, those of sub-tasks in Data Center, and two custom
 # fields. A custom field has a channel of its own, because a payload shows it under an id that each site chooses.
 _CHANNELS: Mapping[str, str] = {
-    "issueparentassociation": "parent",
+    _CLOUDS_PARENT: "parent",
     "parent": "parent",
     "parent issue": "parent",
     "epic link": "epic link",
@@ -71,6 +72,9 @@ def _changed(changes: Sequence[Change]) -> dict[str, frozenset[Ref]]:
         removed = not change.to_text and (change.to is UNSET or not change.to)
         if channel and (above or removed):
             found[channel] = frozenset({above} if above else ())
+    # Jira Cloud has made one field of the parent and the epic, so this change ends the link to a former epic too.
+    if any((change.field or "").lower() == _CLOUDS_PARENT for change in changes):
+        found.setdefault("epic link", frozenset())
     return found
 
 

@@ -239,6 +239,13 @@ def test_a_changed_epic_link_is_read_although_its_field_is_a_custom_field(field:
     assert linked(channel, [change(field, "ML-1", "", to="", **custom)]) == [frozenset()]
 
 
+def test_a_changed_parent_of_jira_cloud_ends_the_link_to_a_former_epic() -> None:
+    moved, epic = change("IssueParentAssociation", "ML-1", None), change("Epic Link", None, "ML-2", fieldtype="custom")
+    assert linked("epic link", [moved]) == [frozenset()]
+    assert linked("epic link", [epic, moved]) == [frozenset({Ref("jira:ML-2")})]
+    assert linked("epic link", [change("Parent", "ML-1", None)]) == []
+
+
 def test_a_changed_parent_without_a_key_tells_nothing() -> None:
     assert linked("parent", [change("IssueParentAssociation", "ML-1", "The cache")]) == []
     assert linked("parent", [change("IssueParentAssociation", "ML-1", None, to="10042")]) == []
