@@ -417,3 +417,22 @@ async def test_progress_is_reported_after_each_batch(database: Database) -> None
     told: list[tuple[int, int]] = []
     await Replay(RULES, TERMS, lambda: at(20), lambda *progress: told.append(progress)).run(database)
     assert told == [(50, 120), (100, 120), (120, 120)]
+
+
+async def test_a_replay_applies_shown_states_to_what_the_release_before_stored(database: Database) -> None:
+    issue = Issue(created_at=at(2), labels=("experiment", "team:search"))
+    without_team = Issue(created_at=at(2), labels=("experiment",))
+    await deliver(database, issue.opened(), issue.closed(at(4))[1], without_team.edited(at(6)))
+    async with database.transaction() as connection:
+        # The release before recorded no states.
+        states = "SELECT id FROM events WHERE kind = 'shown'"
+        await connection.exec_driver_sql(f"DELETE FROM event_deliveries WHERE event_id IN ({states})")
+        await connection.exec_driver_sql("DELETE FROM events WHERE kind = 'shown'")
+        await dirty_subjects.mark_dirty(connection, {Ref(ISSUE)})
+    await settle(database)
+    stored = (await all_experiments(database))[ISSUE]
+    assert (stored.concluded_at, stored.team) == (at(4), "search")
+    await _run(database)
+    await settle(database)
+    replayed = (await all_experiments(database))[ISSUE]
+    assert (replayed.concluded_at, replayed.team) == (None, "acme/app")
