@@ -34,6 +34,7 @@ def describe_push(
     listed: Sequence[ListedCommit],
     complete: bool,
     at: datetime,
+    forward: bool = False,
 ) -> list[Pushed]:
     """The push that a payload reports; none if it brings no new commit.
 
@@ -44,10 +45,12 @@ def describe_push(
         before: the commit on which the new commits stand; empty if they stand on none that is known.
         listed: the new commits, the oldest or the newest first.
         complete: whether the payload lists all new commits.
+        forward: whether the payload says that the branch moved forward, even if it lists no new commit.
     """
     commits = [one for one in listed if is_commit(one.sha)]
-    if not commits or not is_commit(after):
+    if not is_commit(after) or not (commits or (forward and is_commit(before) and after != before)):
         return []
+    commits = commits or [ListedCommit(after, "", known_before=True)]
     if commits[0].sha.lower() == after.lower():
         commits.reverse()
     shas = list(dict.fromkeys(commit(one.sha) for one in commits))

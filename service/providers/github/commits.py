@@ -143,6 +143,7 @@ def _step(event: PushEvent, at: datetime) -> list[Observation]:
             listed=[ListedCommit(one.id, one.message or "", one.distinct is False) for one in listed],
             complete=total <= len(listed) < _MOST_LISTED,
             at=at,
+            forward=event.forced is False,
         )
     ]
 
@@ -184,6 +185,10 @@ def _pushed_at(event: PushEvent) -> datetime | None:
             return from_milliseconds(seconds * 1000, "repository.pushed_at")
         case "" | None:
             pushed = event.head_commit
-            return utc(pushed.timestamp) if pushed and pushed.timestamp else None
+            if pushed and pushed.timestamp:
+                return utc(pushed.timestamp)
+            # A branch of Gitea that was created without a commit has no other time.
+            updated = event.repository.updated_at
+            return read_time(updated, "repository.updated_at") if updated else None
         case str() as text:
             return read_time(text, "repository.pushed_at")

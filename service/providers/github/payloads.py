@@ -295,7 +295,8 @@ class PushedRepository(msgspec.Struct):
     default_branch: str = ""
     id: object = None
     pushed_at: int | str | None = None
-    """A number (Unix time) in a push, and a text in every other event."""
+    """A number (Unix time) in a push, and a text in every other event. Gitea has no such field."""
+    updated_at: str | None = None
 
 
 class PushedCommit(msgspec.Struct):

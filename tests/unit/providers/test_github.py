@@ -1172,3 +1172,18 @@ def test_a_delivery_without_an_event_header_is_unreadable(headers: dict[str, str
 
 def delivery_of(headers: dict[str, str], body: bytes) -> Delivery:
     return Delivery("github", "github", "1", headers, body, at(2))
+
+
+def test_a_push_forward_without_a_list_of_commits_is_a_step() -> None:
+    assert step(commits=[], forced=False) == Push(Ref("github:acme/app"), BASE, (HEAD,), linear=False, pushed_at=at(3))
+
+
+@pytest.mark.parametrize("forced", [True, None])
+def test_a_push_without_a_list_of_commits_may_set_the_branch_back(forced: bool | None) -> None:
+    assert observe(push("main", commits=[], forced=forced)) == Nothing("a push to the default branch without a commit")
+
+
+def test_a_branch_of_gitea_without_a_commit_and_a_time_has_the_time_of_its_repository() -> None:
+    repository = {"full_name": "acme/app", "default_branch": "main", "updated_at": "2026-03-05T09:00:00Z"}
+    created = push("exp/cache", before=ZEROS, commits=[], head_commit=None, repository=repository)
+    assert {one.at for one in observed(created) if isinstance(one, Observed)} == {at(5)}
