@@ -164,7 +164,10 @@ def _branch(event: PushEvent, name: str, at: datetime) -> list[Observation]:
 
 
 def _head(event: PushEvent, subject: Ref, at: datetime) -> list[Observation]:
-    if not is_commit(event.after):
+    """The link from the last commit to its branch, unless the commit is known to belong to another branch already."""
+    is_new = event.created or _is_zero(event.before)
+    own = [one for one in event.commits or [] if one.id == event.after]
+    if not is_commit(event.after) or (is_new and not event.commits) or any(one.distinct is False for one in own):
         return []
     return [Linked(commit(event.after), "branch", subject, frozenset({subject}), at)]
 

@@ -13,7 +13,7 @@ from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
 from service.queries.explain import explain
 from service.storage.database import Database
-from tests.support.builders import GitHubRequest, PullRequest, at, branch_deleted, push, terms
+from tests.support.builders import GitHubRequest, PullRequest, at, branch_deleted, deployment_status, push, terms
 from tests.support.payloads import gitlab_branch_deleted, gitlab_push
 from tests.support.road import all_exclusions, all_experiments, deliver
 from tests.support.signing import POSTED, Request
@@ -70,6 +70,24 @@ async def test_a_branch_that_follows_the_default_branch_stays_open(database: Dat
     open_branch = await the_branch(database)
     assert open_branch is not None
     assert open_branch.concluded_at is None
+
+
+async def test_a_deployment_of_the_default_branch_does_not_ship_a_branch_that_was_created_there(
+    database: Database,
+) -> None:
+    created = push("exp/cache", BASE, at(3), before=ZEROS, after=BASE, created=True, commits=[])
+    moved = push("main", MERGE, at(5), before=BASE, after=MERGE, commits=commits(MERGE))
+    await deliver(database, created, moved, deployment_status(MERGE, at(6)))
+    open_branch = await the_branch(database)
+    assert open_branch is not None
+    assert (open_branch.shipped_at, open_branch.concluded_at) == (None, None)
+
+
+async def test_a_deployment_ships_a_branch_that_a_push_merged(database: Database) -> None:
+    await deliver(database, CREATED, WORK, MERGED, deployment_status(MERGE, at(7)))
+    merged = await the_branch(database)
+    assert merged is not None
+    assert merged.shipped_at == at(7)
 
 
 async def test_a_branch_that_is_deleted_without_a_merge_is_excluded(database: Database) -> None:

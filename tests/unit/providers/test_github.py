@@ -729,8 +729,25 @@ def test_the_creation_of_a_branch_is_observed() -> None:
     assert observe(push(created=True, before=ZEROS)) == [
         PUSHED_SEEN,
         Observed("created", PUSHED, at(3), PUSHED_PLACE),
-        *PUSHED_TO,
+        *(one for one in PUSHED_TO if not isinstance(one, Linked)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("more", "linked"),
+    [
+        ({"created": True, "before": ZEROS, "commits": []}, False),
+        ({"created": True, "before": ZEROS, "commits": [pushed_commit("a" * 40, "x")]}, True),
+        ({"commits": [{**pushed_commit("a" * 40, "x"), "distinct": False}]}, False),
+        ({"commits": [{**pushed_commit("a" * 40, "x"), "distinct": True}]}, True),
+        ({"commits": []}, True),
+    ],
+)
+def test_a_commit_of_another_branch_is_no_evidence_for_the_branch_that_points_to_it(
+    more: dict[str, Any], linked: bool
+) -> None:
+    heads = [one for one in observed(push(**more)) if isinstance(one, Linked)]
+    assert [one.evidence for one in heads] == ([HEAD] if linked else [])
 
 
 def test_a_push_to_a_branch_is_observed() -> None:
