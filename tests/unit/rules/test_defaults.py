@@ -875,6 +875,30 @@ def test_a_ticket_that_ended_in_any_other_way_is_concluded_without_an_outcome(ki
     assert outcome_of(ended(kind, word)) is Outcome.UNDECLARED
 
 
+def seen_done(day: int) -> Observed:
+    """The closing that a payload shows. If it tells no time of the closing, each payload infers a time of its own."""
+    return observation("closed", TICKET, at(day), status_to="Done", ending=("Done",))
+
+
+LEFT_DONE = observation("moved", TICKET, at(6), status_from="Done", status_to="Doing", category_to="in progress")
+
+
+@pytest.mark.parametrize(
+    ("happened", "concluded_at"),
+    [
+        ([seen_done(5), seen_done(4), seen_done(8)], at(4)),
+        ([seen_done(5), seen_done(4), LEFT_DONE], None),
+        ([seen_done(5), LEFT_DONE, seen_done(8), seen_done(7)], at(7)),
+    ],
+)
+def test_the_earliest_closing_that_is_seen_since_the_last_reopening_counts_whatever_the_order(
+    happened: list[Observation], concluded_at: datetime | None
+) -> None:
+    for heard in permutations([observation("created", TICKET, at(1), what="item"), *happened]):
+        told = [event for one in heard for event in events(one, provider="jira")]
+        assert fold(TICKET, told, ()).concluded_at == concluded_at
+
+
 def test_a_ticket_that_is_seen_in_progress_is_started() -> None:
     assert events(observation("started", TICKET, status_to="Doing"), provider="jira") == (Started(TICKET, at(3)),)
 
