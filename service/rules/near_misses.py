@@ -40,16 +40,18 @@ def find_near_misses(
 ) -> list[NearMiss]:
     """Find the rules of which a delivery fails the fewest conditions. Rules that would make it count take precedence.
 
-    A rule that would not make the delivery count is a candidate only if a single condition is not met.
+    A rule that would not make the delivery count is a candidate only if a single condition is not met. A rule is less
+    near if it needs a value of a kind that the delivery lacks, such as the type of an issue without a type.
     """
-    found: list[tuple[int, bool, NearMiss]] = []
+    found: list[tuple[int, bool, bool, NearMiss]] = []
     for rule in _each_once(rules):
         ways = [tuple(_find_unmet(rule, provider, observation, payload)) for observation in observations]
         nearest = min(ways, key=len, default=())
         if len(nearest) == 1 or (nearest and _counts(rule)):
-            found.append((len(nearest), not _counts(rule), NearMiss(rule.name, nearest)))
-    best = min((each[:2] for each in found), default=None)
-    return [each[2] for each in found if each[:2] == best][:_MOST]
+            lacks = any(unmet.found == () for unmet in nearest)
+            found.append((len(nearest), not _counts(rule), lacks, NearMiss(rule.name, nearest)))
+    best = min((each[:3] for each in found), default=None)
+    return [each[3] for each in found if each[:3] == best][:_MOST]
 
 
 def _each_once(rules: Rules) -> Iterable[Rule]:

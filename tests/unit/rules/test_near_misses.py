@@ -38,6 +38,18 @@ def test_a_value_that_an_observation_lacks_is_shown_as_no_value() -> None:
     assert nearest(rules, observed("seen"))[0].unmet == (UnmetCondition("item_type", ("Bet",), ()),)
 
 
+def test_a_rule_that_needs_a_value_of_a_kind_that_the_delivery_lacks_is_less_near() -> None:
+    rules = (
+        f"  - {{name: typed, when: {{item_type: Bet}}, {MARK}}}\n  - {{name: labelled, when: {{label: bet}}, {MARK}}}\n"
+    )
+    assert [each.rule for each in nearest(rules, observed("seen", label="bug"))] == ["labelled"]
+    assert [each.rule for each in nearest(rules, observed("seen", label="bug", item_type="Task"))] == [
+        "typed",
+        "labelled",
+    ]
+    assert [each.rule for each in nearest(rules, observed("seen"))] == ["typed", "labelled"]
+
+
 def test_titles_and_branches_are_not_shown_because_they_may_contain_names_of_people() -> None:
     rules = f"  - {{name: a bet, when: {{what: item, title: 'bet *'}}, {MARK}}}\n"
     assert nearest(rules, observed("seen", what="item", title="by a person"))[0].unmet == (
