@@ -134,7 +134,7 @@ def record_running(settings: Settings, listening: socket.socket, *, made: bool) 
         try:
             held.enter_context(recorded(settings.data_dir, describe_running(settings, url, variables, made=made)))
         except OSError as error:
-            _log.info("commands on this machine cannot find the service by itself", cause=str(error))
+            _log.info("commands on this machine cannot find the service by its data directory", cause=str(error))
         yield
 
 

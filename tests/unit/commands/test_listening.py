@@ -1,11 +1,14 @@
 """`loopgauge serve` prints addresses that a browser can open, each with the token that it needs."""
 
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
-from service.commands.listening import Address, addresses, describe
-from service.settings import given_alone
+from service.commands.listening import Address, addresses, describe, record_running
+from service.settings import find_running, given_alone
 
 _BASE = "http://127.0.0.1:8080"
 
@@ -116,3 +119,26 @@ def test_the_addresses_have_the_prefix_of_the_proxy() -> None:
 def test_a_worker_receives_no_webhooks_and_has_no_scorecard() -> None:
     listed = _listed(role="worker", sources={"github": {"secret": "x"}})
     assert [address.url for address in listed] == [f"{_BASE}{path}" for path in ("/", "/docs", "/metrics")]
+
+
+def test_a_service_that_cannot_write_its_data_directory_runs_and_is_not_found(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("not a directory")
+    settings = given_alone(data_dir=tmp_path / "data")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        structlog.testing.capture_logs() as logged,
+        record_running(settings, listening, made=True),
+    ):
+        assert find_running(tmp_path / "data") == []
+    assert [entry["event"] for entry in logged] == [
+        "commands on this machine cannot find the service by its data directory"
+    ]
+
+
+def test_a_service_is_found_at_the_port_on_which_it_listens(tmp_path: Path) -> None:
+    settings = given_alone(data_dir=tmp_path, port=0, root_path="/loopgauge", host="0.0.0.0")
+    with socket.create_server(("0.0.0.0", 0)) as listening:
+        port = listening.getsockname()[1]
+        with record_running(settings, listening, made=False):
+            [found] = find_running(tmp_path)
+    assert (found.url, found.reads) == (f"http://127.0.0.1:{port}/loopgauge", "closed")
