@@ -115,7 +115,8 @@ async def test_two_workers_share_the_deliveries_and_interpret_none_twice(databas
 
 @pytest.mark.parametrize("year", ["0001", "1969", "3000", "9999"])
 async def test_a_time_out_of_range_fails_only_its_own_delivery(database: Database, year: str) -> None:
-    body = _opened(2).body.replace(b'"closed_at":null', f'"closed_at":"{year}-01-01T00:00:00Z"'.encode())
+    closed = f'"closed_at":"{year}-01-01T00:00:00Z"'.encode()
+    body = _opened(2).body.replace(b'"closed_at":null', closed).replace(b'"state":"open"', b'"state":"closed"')
     await store_deliveries(database, _opened(1), replace(_opened(2), body=body), _opened(3))
     await settle(database)
     verdicts = await _verdicts(database)
