@@ -143,15 +143,16 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Commented:
-    """A comment was written or edited.
+    """A comment was written, edited or deleted.
 
     Attributes:
-        at: when the comment was written; for an edit, when the comment was edited.
+        at: when the comment was written; for an edit or deletion, when this happened.
         insider: whether the author may change the project; None if the payload does not say.
         edited: whether an earlier comment was edited.
         earlier: the text before the edit; None if the payload does not say.
         association: the payload's word for the relation of an author without this right to the project, such as
             `CONTRIBUTOR`; empty if it has none.
+        deleted: whether the comment was deleted.
     """
 
     subject: Ref
@@ -161,6 +162,7 @@ class Commented:
     edited: bool = False
     earlier: str | None = None
     association: str = ""
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

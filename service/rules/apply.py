@@ -55,6 +55,7 @@ STATED = "stated"
 BY_HAND = "by hand"
 """The text that replaces the rule of an event that a person added, with a command of `loopgauge` or with the API."""
 _REFUSED = "refused"
+_DELETED = "the deletion of a comment takes no command back; give another command in a new comment, such as reopen"
 _OF_PRIVATE_MEMBERS = ("CONTRIBUTOR", "NONE")
 _SHOWN = "shown"
 
@@ -318,6 +319,9 @@ def _apply_commands(rules: Rules, provider: str, comment: Commented, findings: _
         findings.missed.append("the comment contains no command")
     elif comment.edited:
         _refuse_edit(comment, findings)
+    elif comment.deleted:
+        if not _find_objection(rules, provider, comment) and any(command.events for command in commands):
+            findings.refuse(Refused(comment.subject, comment.at, "comment", _DELETED))
     elif why := _find_objection(rules, provider, comment):
         findings.refuse(Refused(comment.subject, comment.at, "comment", why))
     else:

@@ -27,8 +27,12 @@ _MISSPELT = re.compile(
     rf"[/\uff0f\\!.]{{1,2}}{_SPACE}?(?P<name>[a-z]{{3,14}})[:,]?{_SPACE}+(?:{_VERBS})(?![a-z0-9-]).*", re.IGNORECASE
 )
 # Most comments have none of these, and need no comparison of their lines.
-_POSSIBLE = re.compile(r"[/\uff0f\\!]|^\.|(?i:exp)", re.MULTILINE)
-_BARE = re.compile(rf"{_NAME}[:,]?{_SPACE}+(?P<words>.*)", re.IGNORECASE)
+_POSSIBLE = re.compile(r"[/\uff0f\\!]|^\.|(?i:exp|@loopgauge)", re.MULTILINE)
+# Without its slash, with another name, or without any name: `experiment start`, `@loopgauge start`, `/conclude failed`.
+_BARE = re.compile(
+    rf"(?:#?{_NAME}[:,]?{_SPACE}+|@loopgauge[:,]?{_SPACE}+|/(?=(?:conclude|classify){_SPACE}))(?P<words>.*)",
+    re.IGNORECASE,
+)
 _MENTIONED = re.compile(rf"(?<![\w/.:-])/{_NAME}{_SPACE}+(?:{_VERBS})(?![a-z0-9-])", re.IGNORECASE)
 # People also write `/loopgauge` in place of the command.
 _OTHER_NAMES = frozenset({"loopgauge"})
@@ -111,8 +115,9 @@ def _is_formatted(shown: str) -> bool:
 
 def _is_misspelt(shown: str) -> bool:
     """Whether a line has a command whose beginning is misspelt or lacks its slash."""
-    if misspelt := _MISSPELT.fullmatch(shown):
-        return _resembles(misspelt["name"].lower())
+    misspelt = _MISSPELT.fullmatch(shown)
+    if misspelt and _resembles(misspelt["name"].lower()):
+        return True
     bare = _BARE.fullmatch(shown)
     return bare is not None and are_words(bare["words"])
 

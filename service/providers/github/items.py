@@ -107,6 +107,9 @@ def read_issue_comment(payload: bytes) -> list[Observation]:
         at = utc(comment.updated_at) if comment.updated_at else _updated_at(issue)
         earlier = event.changes.body.old if event.changes and event.changes.body else None
         observations.append(Commented(subject, at, text, insider, edited=True, earlier=earlier, association=told))
+    elif event.action == "deleted":
+        at = _updated_at(issue)
+        observations.append(Commented(subject, at, text, insider, association=told, deleted=True))
     return observations
 
 

@@ -541,17 +541,23 @@ def test_a_comment_on_a_pull_request_is_observed_on_the_change() -> None:
     ]
 
 
-@pytest.mark.parametrize("action", ["deleted", "pinned", "reopened"])
+@pytest.mark.parametrize("action", ["pinned", "reopened"])
 @pytest.mark.parametrize("association", ["OWNER", "NONE"])
-def test_a_deleted_comment_is_only_activity_of_its_issue(action: str, association: str) -> None:
+def test_any_other_action_on_a_comment_is_only_activity_of_its_issue(action: str, association: str) -> None:
     request = comment(action, association, body="/experiment start")
     assert observe(request) == [*ITEM_LOOKS, Observed("active", ITEM, at(3))]
 
 
-@pytest.mark.parametrize("association", ["OWNER", "NONE"])
-def test_a_deleted_comment_on_a_pull_request_is_only_activity_of_the_change(association: str) -> None:
-    request = comment("deleted", association, on_pull_request=True, body="/experiment start")
-    assert observe(request) == [*CHANGE_LOOKS, Observed("active", CHANGE, at(3))]
+@pytest.mark.parametrize(("association", "told"), [("OWNER", ""), ("NONE", "NONE")])
+def test_a_deleted_comment_is_observed_as_deleted(association: str, told: str) -> None:
+    on_issue = comment("deleted", association, body="/experiment start")
+    on_change = comment("deleted", association, on_pull_request=True, body="/experiment start")
+    for request, looks, subject in ((on_issue, ITEM_LOOKS, ITEM), (on_change, CHANGE_LOOKS, CHANGE)):
+        *before, deleted = observed(request)
+        assert before == [*looks, Observed("active", subject, at(3))]
+        assert isinstance(deleted, Commented)
+        assert (deleted.subject, deleted.insider, deleted.association) == (subject, not told, told)
+        assert (deleted.text, deleted.deleted, deleted.edited) == ("/experiment start", True, False)
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,15 @@ def test_a_refused_command_says_why_and_proposes_the_nearest_word(words: str, wh
         *("- `/experimental start`", "- /experiment jane", "* /experiment folders", "Please /experiment jane"),
         *("https://a.example/experiment start", "See a/experiment start", "See /experiment", "> /experiment jane was"),
         *("The experiment failed.", "experiment jane", "Experiment done by jane", "experiment started at nine"),
+        *(
+            "/conclude",
+            "/conclude the review",
+            "/start",
+            "/close",
+            "/ship release",
+            "# Experiment run",
+            "@loopgauge-bot hi",
+        ),
         *("/increment start", "!important start", "... done", "/expedition start"),
     ],
 )
@@ -345,6 +354,13 @@ def test_a_command_with_formatting_is_refused(text: str) -> None:
         "\\exp bold",
         "/loopgauge start",
         *("/expirement done", "/ experiment start", "//experiment start", "!experiment start", ".exp close"),
+        *(
+            "@loopgauge start",
+            "@LoopGauge: conclude failed",
+            "#experiment start",
+            "/conclude failed",
+            "/classify Basic.",
+        ),
         *("experiment start", "Experiment: done", "EXPERIMENT conclude failed intelligent.", "experiment started"),
     ],
 )

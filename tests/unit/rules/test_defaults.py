@@ -1027,6 +1027,22 @@ def test_an_edit_that_may_have_added_a_command_is_answered(earlier: str | None, 
     assert interpreted(seen("experiment"), comment).reason == (answered if told else "experiment by label")
 
 
+@pytest.mark.parametrize(
+    ("text", "insider", "told"),
+    [
+        ("/experiment start", True, True),
+        ("/experiment start", False, False),
+        ("/experiment strat", True, False),
+        ("Nice.", True, False),
+    ],
+)
+def test_the_deletion_of_a_comment_with_a_command_is_answered(text: str, insider: bool, told: bool) -> None:
+    comment = Commented(ITEM, at(3), text, insider=insider, deleted=True)
+    result = interpreted(seen("experiment"), comment)
+    assert ("refused: the deletion of a comment takes no command back" in result.reason) == told
+    assert not any(isinstance(event, Started) for event in result.events)
+
+
 def test_a_delivery_that_counts_also_shows_its_refused_command() -> None:
     stranger = Commented(ITEM, at(3), "/experiment start", insider=False, association="NONE")
     reason = interpreted(seen("experiment"), stranger).reason
