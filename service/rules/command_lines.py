@@ -22,7 +22,8 @@ _COMMAND = re.compile(
 )
 # Bullets, numbers, boxes, headings, emphasis, code spans, tags, escapes and mentions, as they begin a line of Markdown.
 _BEFORE = r"(?:[\s*_~`#+\\-]|[0-9]{1,3}[.)]|\[[ x]\]|</?[a-z]{1,10}>|@[\w./-]{1,80}[:,]?)"
-_FORMATTED = re.compile(rf"{_BEFORE}++/{_NAME}{_SPACE}+(?P<verb>[^\s<>]+).*", re.IGNORECASE)
+_AFTER = r"(?:[*_~`]|</[a-z]{1,10}>)"
+_FORMATTED = re.compile(rf"{_BEFORE}++/{_NAME}{_AFTER}*{_SPACE}+(?P<verb>[^\s<>]+).*", re.IGNORECASE)
 _MISSPELT = re.compile(
     rf"[/\uff0f\\!.]{{1,2}}{_SPACE}?(?P<name>[a-z]{{3,14}})[:,]?{_SPACE}+(?:{_VERBS})(?![a-z0-9-]).*", re.IGNORECASE
 )

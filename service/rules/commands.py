@@ -14,6 +14,7 @@ from service.rules.command_lines import CommandLine, find_command_lines
 from service.rules.command_words import EXPECTED, VERBS, propose_command, quote, without_punctuation
 
 _NO_ACCOUNT = "team: expected the name of a team without @, because a mention may name a person"
+_CONCLUDE = ACTS["concluded"].command
 _RESULTS: Mapping[str, Result] = {"success": "success", "failure": "failure"}
 # Each command that cannot be understood is compared with every word.
 _MOST_COMMANDS = 100
@@ -135,15 +136,19 @@ def _accept(command: str, argument: Argument, word: str) -> str:
         return value
     if argument.field == "outcome" and (category := FIELDS["failure_category"].normalise(word)):
         raise _Refusal(f"{category} is a failure category; did you mean {command} {Outcome.FAILED} {category}?")
+    if argument.field == "failure_category" and command != _CONCLUDE and (outcome := FIELDS["outcome"].normalise(word)):
+        raise _Refusal(f"{outcome} is an outcome; did you mean {_CONCLUDE} {outcome}?")
     named = command if command == argument.name else f"{command}: {_name(argument)}"
     raise _Refusal(f"{named}: {without_punctuation(word, argument.choices) or _refuse_value(argument, word)}")
 
 
 def _refuse_value(argument: Argument, word: str) -> str:
     quoted = quote(word).strip() if argument.choices else ""
-    if not quoted:
-        return argument.refusal(word)
     question = did_you_mean(word, argument.choices, argument.also)
+    if not quoted:
+        # After a command that is complete, other words are probably an explanation.
+        is_extra = argument.choices and not question and "comment" not in argument.required_by
+        return f"{argument.refusal(word)}{'; write other words on another line' if is_extra else ''}"
     return "; ".join(filter(None, (f"{quoted} is none of {', '.join(argument.choices)}", question)))
 
 

@@ -184,7 +184,12 @@ REFUSED = [
         " conclude failed inteligent",
         "conclude: failure category: `inteligent` is none of intelligent, basic, complex; did you mean intelligent?",
     ),
-    (" conclude failed unclassified", f"conclude: failure category: {CATEGORIES}"),
+    (
+        " conclude failed unclassified",
+        f"conclude: failure category: {CATEGORIES}; write other words on another line",
+    ),
+    (" conclude failed because", f"conclude: failure category: {CATEGORIES}; write other words on another line"),
+    (" classify failed", "failed is an outcome; did you mean conclude failed?"),
     (
         " conclude worked intelligent",
         "nothing may follow worked, because only a failed experiment has a failure category",
@@ -335,6 +340,7 @@ def test_no_refusal_quotes_a_name_that_is_near_an_accepted_word(words: str) -> N
         *("1. /experiment start", "- [ ] /experiment start", "# /experiment start", "<b>/experiment start</b>"),
         *(" /experiment start", "\u3000/experiment start", "\\/experiment start"),
         *("@loopgauge /experiment start", "@acme/bots: /experiment start", "- **`/experiment classify basc`**"),
+        *("**/experiment** start", "<b>/experiment</b> conclude failed", "`/experiment` start"),
         *("Please /experiment start", "Comment `/experiment start`.", "| /experiment start |", "- /experiment strat"),
         *("[/experiment start](https://a.example)", "LGTM (/experiment done)", "**/experiment outcome:failed**"),
     ],
