@@ -40,6 +40,8 @@ from service.providers.github.payloads import (
 # GitHub reports the assignee of a newly opened item by an event of its own, about a second later. This assignee has not
 # started to work yet.
 _AT_ONCE = timedelta(seconds=10)
+# After these actions, the payload shows an empty shell in place of the issue: a transferred issue has lost its labels.
+_LEFT = frozenset({"transferred", "deleted"})
 # The most labels that GitHub allows on one issue.
 _MOST_LABELS = 100
 _INSIDERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
@@ -125,7 +127,7 @@ def _item(
     observations: list[Observation] = [
         Observed("seen", subject, at, {**place, **looks, "label": names[:_MOST_LABELS]}),
         *([Observed("created", subject, utc(seen.created_at), place)] if seen.created_at else []),
-        _looked(event, seen, subject, names),
+        *([] if event.action in _LEFT and isinstance(event, IssueEvent) else [_looked(event, seen, subject, names)]),
     ]
     # The action of a comment event is about the comment, not about its issue.
     action = "" if isinstance(event, IssueCommentEvent) else event.action

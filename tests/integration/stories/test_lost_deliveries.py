@@ -77,6 +77,14 @@ async def test_a_swap_of_labels_within_one_second_counts_in_any_order(
     assert (await story(database, *(told[place] for place in order)))[ITEM].team == "ads"
 
 
+async def test_a_transferred_issue_keeps_its_mark_although_its_old_page_has_lost_the_labels(database: Database) -> None:
+    new = {"number": 9, "created_at": "2026-03-02T09:00:00Z", "updated_at": "2026-03-05T09:00:00Z"}
+    moved = {"new_issue": new, "new_repository": {"full_name": "acme/docs"}}
+    told = (ISSUE.opened(), replace(ISSUE, labels=()).event("transferred", at(5), changes=moved))
+    assert set(await story(database, *told)) == {"github:acme/docs#9"}
+    assert await all_exclusions(database) == {}
+
+
 async def test_a_body_in_part_ends_no_label(database: Database) -> None:
     request = ISSUE.edited(at(5))
     shown = {name: value for name, value in json.loads(request.body)["issue"].items() if name != "labels"}

@@ -100,6 +100,12 @@ def test_a_comment_without_the_type_of_its_issue_tells_nothing_about_it() -> Non
     assert github(event="issue_comment", labels=[]).item_type is None
 
 
+@pytest.mark.parametrize("action", ["transferred", "deleted"])
+def test_an_issue_that_was_transferred_or_deleted_tells_nothing_about_its_labels(action: str) -> None:
+    said = observed("github", github_payload(action, labels=[], state="open"), **{"x-github-event": "issues"})
+    assert not [one for one in said if isinstance(one, Looked)]
+
+
 def test_an_issue_of_gitea_that_loses_all_labels_has_none_although_the_payload_still_lists_them() -> None:
     payload = github_payload("label_cleared", labels=named("experiment"))
     headers = {"x-github-event": "issues"}
