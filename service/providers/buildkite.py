@@ -100,7 +100,7 @@ def _read_build(event: _BuildFinished, received_at: datetime) -> Sequence[Observ
     build, state = event.build, _state(event.build)
     if build.commit is None or not is_commit(build.commit):
         return Nothing("the build names no commit")
-    if not build.finished_at and state != _BLOCKED:
+    if not build.finished_at and build.blocked is not True and state != _BLOCKED:
         return Nothing("the build does not say when it finished")
     # Buildkite writes the branch of a fork as `owner:branch`. Cut at the last colon: a branch name contains no colon.
     owner, _, branch = (build.branch or "").rpartition(":")

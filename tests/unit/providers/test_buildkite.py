@@ -197,9 +197,13 @@ def test_a_build_that_waits_at_a_block_step_has_the_result_of_the_steps_before_i
 
 
 @pytest.mark.parametrize("state", ["passed", "failed"])
-def test_a_block_step_may_show_the_result_of_its_build(state: str) -> None:
-    said = observe(finished(state=state, blocked=True, branch=None, message=None))
-    assert [one.traits["conclusion"] for one in dated(said) if isinstance(one, Observed)] == [(state,)]
+@pytest.mark.parametrize("when", [None, "2026-03-03T09:00:00Z"])
+def test_a_block_step_may_show_the_result_of_its_build(state: str, when: str | None) -> None:
+    said = observe(finished(state=state, blocked=True, finished_at=when, branch=None, message=None))
+    at_once = RECEIVED if when is None else FINISHED
+    assert [(one.at, one.traits["conclusion"]) for one in dated(said) if isinstance(one, Observed)] == [
+        (at_once, (state,))
+    ]
 
 
 def test_a_build_with_the_required_fields_alone_can_be_read() -> None:
