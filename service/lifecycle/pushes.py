@@ -63,14 +63,19 @@ class Shipments:
     def __bool__(self) -> bool:
         return bool(self._pushes)
 
-    def of(self, commit: Ref, projects: Collection[str] = ()) -> list[Shipped]:
+    @property
+    def projects(self) -> frozenset[Ref]:
+        """The projects of the pushes."""
+        return frozenset(push.project for push in self._pushes)
+
+    def of(self, commit: Ref, projects: Collection[str] | None = None) -> list[Shipped]:
         """The deployments of later commits of the default branch that ship a commit; the earliest is among them.
 
         The search goes from push to push. It passes over pushes after the earliest deployment that it has found,
         because such a push is deployed later.
 
         Args:
-            projects: the projects whose pushes count; empty if the pushes of every project count.
+            projects: the projects whose pushes count; None if the pushes of every project count.
         """
         found = {commit: self._shipped[commit]} if commit in self._shipped else {}
         visited: set[int] = set()
@@ -91,6 +96,6 @@ class Shipments:
         return [shipped for above, shipped in sorted(found.items()) if above != commit]
 
 
-def _may_precede(push: Push, earliest: datetime | None, projects: Collection[str]) -> bool:
+def _may_precede(push: Push, earliest: datetime | None, projects: Collection[str] | None) -> bool:
     """Whether a push counts, and may be deployed before the earliest deployment that is known so far."""
-    return (not projects or push.project in projects) and (earliest is None or push.pushed_at <= earliest)
+    return (projects is None or push.project in projects) and (earliest is None or push.pushed_at <= earliest)

@@ -274,18 +274,31 @@ def _surroundings(
     )
 
 
-def _is_change(subject: Ref) -> bool:
-    return split_project(subject)[1].startswith("!")
-
-
 def _shipments(shipments: Shipments, graph: Graph, names: Aliases) -> dict[Ref, Sequence[Shipped]]:
-    """The deployments that ship each commit. If a commit belongs to changes, only pushes to their projects count."""
+    """The deployments that ship each commit."""
     found: dict[Ref, Sequence[Shipped]] = {}
     for subject, targets in graph.upwards.items() if shipments else ():
-        projects = (projects_of(names.names(target)) for target in targets if _is_change(target))
-        if shipped := shipments.of(subject, frozenset[str]().union(*projects)):
+        if shipped := shipments.of(subject, _places_of_pushes(shipments, targets, names)):
             found[subject] = shipped
     return found
+
+
+def _places_of_pushes(shipments: Shipments, targets: Iterable[Ref], names: Aliases) -> Collection[str] | None:
+    """The projects whose pushes count for a commit with these targets; None if the pushes of every project count.
+
+    Anyone may push the commits of a project to the default branch of a fork. So only the pushes to the project of the
+    commit's change count or, if the commit itself closes an issue, those to projects of the issue's owner.
+    """
+    kinds = [(target, split_project(target)[1][:1]) for target in targets]
+    changes = [projects_of(names.names(target)) for target, kind in kinds if kind == "!"]
+    if changes:
+        return frozenset[str]().union(*changes)
+    owners = {_owner(project) for target, kind in kinds if kind == "#" for project in projects_of(names.names(target))}
+    return {project for project in shipments.projects if _owner(project) in owners} if owners else None
+
+
+def _owner(project: str) -> str:
+    return project.rpartition("/")[0]
 
 
 async def _read_heads(connection: Connection, pairs: Iterable[tuple[Ref, Ref]], rows: Iterable[EventRow]) -> list[Head]:

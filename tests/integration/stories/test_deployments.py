@@ -183,6 +183,18 @@ async def test_a_push_to_the_default_branch_of_a_fork_ships_no_change_of_the_pro
     assert await shipped(database) == {ONE: None}
 
 
+@pytest.mark.parametrize(("repository", "ships"), [("other/app", False), ("acme/lib", True)])
+async def test_a_commit_that_closes_an_issue_is_shipped_by_the_pushes_of_its_owner_only(
+    database: Database, repository: str, ships: bool
+) -> None:
+    closing = [{"id": sha(11), "message": "Closes acme/app#1", "timestamp": zulu(PUSHED)}]
+    came = push("main", sha(11), at(4), repository="acme/lib", before=sha(10), after=sha(11), commits=closing)
+    then = push("main", sha(12), at(4), repository=repository, before=sha(11), after=sha(12))
+    issue = Issue(number=1, created_at=at(2), labels=("experiment",)).opened()
+    await deliver(database, issue, came, then, deployed(12))
+    assert await shipped(database) == {ONE: at(6) if ships else None}
+
+
 async def test_the_unmerged_change_of_an_outsider_ships_nothing(database: Database) -> None:
     issue = Issue(number=1, created_at=at(2), labels=("experiment",))
     pull = PullRequest(created_at=at(3), body="Closes #1", fork="other/app", head=sha(11)).opened()

@@ -314,7 +314,11 @@ def _find_shipping(
 
     def find(subject: Ref) -> list[Shipped]:
         changes = [projects_of(aliases.names(one)) for one in graph.upwards.get(subject, ()) if "!" in one]
-        return shipments.of(subject, frozenset[str]().union(*changes)) if subject.startswith("commit:") else []
+        return (
+            shipments.of(subject, frozenset[str]().union(*changes) if changes else None)
+            if subject.startswith("commit:")
+            else []
+        )
 
     return find
 

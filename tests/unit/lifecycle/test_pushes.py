@@ -28,7 +28,7 @@ def shipping(
     pushes: Sequence[Push], deployed: dict[int, datetime], one: int, *projects: Ref
 ) -> list[tuple[Ref, datetime]]:
     shipped = {sha(number): Shipped(sha(number), when) for number, when in deployed.items()}
-    return [(each.subject, each.occurred_at) for each in Shipments(pushes, shipped).of(sha(one), projects)]
+    return [(each.subject, each.occurred_at) for each in Shipments(pushes, shipped).of(sha(one), projects or None)]
 
 
 def test_a_deployment_ships_the_commits_on_which_its_commit_stands() -> None:
