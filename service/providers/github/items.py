@@ -40,8 +40,6 @@ from service.providers.github.payloads import (
 # GitHub reports the assignee of a newly opened item by an event of its own, about a second later. This assignee has not
 # started to work yet.
 _AT_ONCE = timedelta(seconds=10)
-# After these actions, the payload shows an empty shell in place of the issue: a transferred issue has lost its labels.
-_LEFT = frozenset({"transferred", "deleted"})
 # The most labels that GitHub allows on one issue.
 _MOST_LABELS = 100
 _INSIDERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
@@ -127,7 +125,7 @@ def _item(
     observations: list[Observation] = [
         Observed("seen", subject, at, {**place, **looks, "label": names[:_MOST_LABELS]}),
         *([Observed("created", subject, utc(seen.created_at), place)] if seen.created_at else []),
-        *([] if event.action in _LEFT and isinstance(event, IssueEvent) else [_looked(event, seen, subject, names)]),
+        *([] if _is_moving(event) else [_looked(event, seen, subject, names)]),
     ]
     # The action of a comment event is about the comment, not about its issue.
     action = "" if isinstance(event, IssueCommentEvent) else event.action
@@ -163,6 +161,16 @@ def _typed(event: IssueEvent, subject: Ref) -> list[Observation]:
             return [Observed(event.action, subject, _updated_at(event.issue), known)]
         case _:
             return []
+
+
+def _is_moving(event: ItemEvent) -> bool:
+    """Whether the payload shows an issue that was deleted, or that is on its way to another repository.
+
+    The old issue of a transfer has lost its labels, and the new one may not have all of them yet.
+    """
+    if not isinstance(event, IssueEvent):
+        return False
+    return event.action in ("transferred", "deleted") or bool(event.changes and event.changes.old_issue)
 
 
 def _looked(event: ItemEvent, seen: Item, subject: Ref, names: tuple[str, ...]) -> Looked:

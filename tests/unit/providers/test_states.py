@@ -100,9 +100,17 @@ def test_a_comment_without_the_type_of_its_issue_tells_nothing_about_it() -> Non
     assert github(event="issue_comment", labels=[]).item_type is None
 
 
-@pytest.mark.parametrize("action", ["transferred", "deleted"])
-def test_an_issue_that_was_transferred_or_deleted_tells_nothing_about_its_labels(action: str) -> None:
-    said = observed("github", github_payload(action, labels=[], state="open"), **{"x-github-event": "issues"})
+@pytest.mark.parametrize(
+    ("action", "changes"),
+    [
+        ("transferred", {}),
+        ("deleted", {}),
+        ("opened", {"old_issue": {"number": 9}, "old_repository": {"full_name": "acme/docs"}}),
+    ],
+)
+def test_an_issue_that_is_transferred_or_deleted_tells_nothing_about_its_labels(action: str, changes: Any) -> None:
+    payload = github_payload(action, labels=[], state="open") | {"changes": changes}
+    said = observed("github", payload, **{"x-github-event": "issues"})
     assert not [one for one in said if isinstance(one, Looked)]
 
 
