@@ -28,6 +28,7 @@ def sign_in(token_only: bool, url: str | None) -> None:
     address is made of LOOPGAUGE_HOST, LOOPGAUGE_PORT and LOOPGAUGE_ROOT_PATH. With the cookie that the link sets, the
     browser may read for 30 days.
     """
+    from service.commands.faults import wrap
     from service.commands.local_service import home_url
 
     settings = require_settings()
@@ -35,8 +36,11 @@ def sign_in(token_only: bool, url: str | None) -> None:
     token = _read_token(settings, service)
     if token_only:
         click.echo(token.get_secret_value())
-    else:
-        click.echo(sign_in_link(url or (service.url if service else home_url(settings)), token))
+        return
+    if service is None and url is None:
+        note = f"note: no service runs with {settings.data_dir}, so the address comes from the settings"
+        click.echo(wrap(note), err=True)
+    click.echo(sign_in_link(url or (service.url if service else home_url(settings)), token))
 
 
 def sign_in_link(home: str, token: "SecretStr") -> str:

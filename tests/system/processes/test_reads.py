@@ -58,6 +58,10 @@ def test_commands_on_this_machine_use_the_token_by_themselves(database_url: str,
         f"{service.url}/sign-in?token={service.token}",
         service.token,
     ]
+    assert {ended.stderr for ended in printed} == {""}
+    later = run_command("sign-in", DATA_DIR=where["DATA_DIR"], PORT="9000")
+    assert later.stdout.startswith("http://127.0.0.1:9000/sign-in?token=")
+    assert later.stderr == f"note: no service runs with {where['DATA_DIR']}, so the address comes from the settings\n"
 
 
 def test_a_token_that_other_users_can_read_closes_the_reads(database_url: str, tmp_path: Path) -> None:
