@@ -53,15 +53,33 @@ def decode(payload: bytes, expected: type[_Payload]) -> _Payload:
     Raises:
         UnreadableDelivery: the payload is not JSON, or a field is missing or malformed; the message says why.
     """
-    # Without a backslash there is no escaped NUL to replace.
-    if expected is not AnyObject and b"\\" in payload:
-        payload = payload.replace(_NUL, rb"\ufffd")
+    if expected is not AnyObject:
+        payload = _without_nul(payload)
     try:
         return msgspec.json.decode(payload, type=expected)
     except msgspec.ValidationError as error:
         return _repair(payload, expected, error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableDelivery(describe_non_json(payload, error)) from error
+
+
+def decode_usual(payload: bytes, expected: type[_Payload]) -> _Payload | None:
+    """Decode the part of a JSON document that a type describes, or return None if a field is missing or malformed.
+
+    Raises:
+        UnreadableDelivery: the payload is not JSON.
+    """
+    try:
+        return msgspec.json.decode(_without_nul(payload), type=expected)
+    except msgspec.ValidationError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableDelivery(describe_non_json(payload, error)) from error
+
+
+def _without_nul(payload: bytes) -> bytes:
+    # Without a backslash there is no escaped NUL to replace.
+    return payload.replace(_NUL, rb"\ufffd") if b"\\" in payload else payload
 
 
 def _repair(payload: bytes, expected: type[_Payload], first: msgspec.ValidationError) -> _Payload:

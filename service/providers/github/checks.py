@@ -6,7 +6,7 @@ Source: "Webhook events and payloads" and "About status checks" in GitHub's docu
 from collections.abc import Sequence
 from datetime import datetime
 
-from service.deliveries.decoding import decode, is_commit, shorten, utc
+from service.deliveries.decoding import is_commit, shorten, utc
 from service.deliveries.observation import Nothing, Observation, Observed, Trait
 from service.lifecycle.references import commit
 from service.providers.github.identities import identified
@@ -18,6 +18,7 @@ from service.providers.github.payloads import (
     HeadRepository,
     StatusEvent,
 )
+from service.providers.github.shapes import decode_event
 
 _ACTIONS = "github-actions"
 _OF_ACTIONS = "a check of GitHub Actions is reported by `workflow_run` too"
@@ -26,7 +27,7 @@ _PENDING = "pending"
 
 def read_check_suite(payload: bytes) -> Sequence[Observation] | Nothing:
     """Read the result of all checks of one app on a commit."""
-    event = decode(payload, CheckSuiteEvent)
+    event = decode_event("check_suite", payload, CheckSuiteEvent)
     suite = event.check_suite
     at = suite.updated_at or suite.created_at
     if event.action != "completed" or at is None:
@@ -38,7 +39,7 @@ def read_check_suite(payload: bytes) -> Sequence[Observation] | Nothing:
 
 def read_check_run(payload: bytes) -> Sequence[Observation] | Nothing:
     """Read the result of one check of an app on a commit."""
-    event = decode(payload, CheckRunEvent)
+    event = decode_event("check_run", payload, CheckRunEvent)
     run = event.check_run
     if event.action != "completed" or run.completed_at is None:
         return Nothing("a check that is not completed has no result yet")
@@ -49,7 +50,7 @@ def read_check_run(payload: bytes) -> Sequence[Observation] | Nothing:
 
 def read_status(payload: bytes) -> Sequence[Observation] | Nothing:
     """Read the status of a commit in one context, such as `ci/jenkins`."""
-    event = decode(payload, StatusEvent)
+    event = decode_event("status", payload, StatusEvent)
     at = event.updated_at or event.created_at
     if event.state == _PENDING or at is None:
         return Nothing(f"a status that is {shorten(event.state)} is no result")

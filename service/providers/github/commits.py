@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from service.deliveries.closing_commits import closing_links
-from service.deliveries.decoding import decode, from_milliseconds, is_commit, read_time, traits, utc
+from service.deliveries.decoding import from_milliseconds, is_commit, read_time, traits, utc
 from service.deliveries.environments import environment_names
 from service.deliveries.observation import (
     Linked,
@@ -28,6 +28,7 @@ from service.providers.github.payloads import (
     PushEvent,
     WorkflowRunEvent,
 )
+from service.providers.github.shapes import decode_event
 
 _BRANCH = "refs/heads/"
 # The most commits that GitHub lists in a push.
@@ -35,7 +36,7 @@ _MOST_LISTED = 2048
 
 
 def read_workflow_run(payload: bytes) -> Sequence[Observation] | Nothing:
-    event = decode(payload, WorkflowRunEvent)
+    event = decode_event("workflow_run", payload, WorkflowRunEvent)
     run = event.workflow_run
     known = identified(event.repository, utc(run.updated_at))
     if event.action != "completed":
@@ -75,7 +76,7 @@ def _is_fork(event: WorkflowRunEvent) -> bool:
 
 
 def read_deployment_status(payload: bytes) -> Sequence[Observation] | Nothing:
-    event = decode(payload, DeploymentStatusEvent)
+    event = decode_event("deployment_status", payload, DeploymentStatusEvent)
     status = event.deployment_status
     at = utc(status.at)
     owner = identified(event.repository, at)
@@ -89,7 +90,7 @@ def read_deployment_status(payload: bytes) -> Sequence[Observation] | Nothing:
 
 
 def read_push(payload: bytes) -> Sequence[Observation] | Nothing:
-    event = decode(payload, PushEvent)
+    event = decode_event("push", payload, PushEvent)
     name = event.ref.removeprefix(_BRANCH)
     if name == event.ref:
         return Nothing("a push that is not to a branch says nothing about experiments")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import UNSET
 
-from service.deliveries.decoding import decode, traits, utc
+from service.deliveries.decoding import traits, utc
 from service.deliveries.observation import (
     OPEN_STATES,
     Commented,
@@ -36,6 +36,7 @@ from service.providers.github.payloads import (
     PullRequestEvent,
     type_name,
 )
+from service.providers.github.shapes import decode_event
 
 # GitHub reports the assignee of a newly opened item by an event of its own, about a second later. This assignee has not
 # started to work yet.
@@ -48,7 +49,7 @@ _OUTSIDERS = _STRANGERS | {"CONTRIBUTOR"}
 
 
 def read_issue(payload: bytes) -> list[Observation]:
-    event = decode(payload, IssueEvent)
+    event = decode_event("issues", payload, IssueEvent)
     subject = item("github", event.repository.full_name, event.issue.number)
     return [
         *_item(event, event.issue, subject, "item"),
@@ -61,7 +62,7 @@ def read_issue(payload: bytes) -> list[Observation]:
 
 
 def read_pull_request(payload: bytes) -> list[Observation]:
-    event = decode(payload, PullRequestEvent)
+    event = decode_event("pull_request", payload, PullRequestEvent)
     pull = event.pull_request
     repository = event.repository.full_name
     subject = change("github", repository, pull.number)
@@ -86,7 +87,7 @@ def _closing(pull: Change, subject: Ref, repository: str) -> Linked:
 
 
 def read_issue_comment(payload: bytes) -> list[Observation]:
-    event = decode(payload, IssueCommentEvent)
+    event = decode_event("issue_comment", payload, IssueCommentEvent)
     issue, comment = event.issue, event.comment
     named = change if issue.pull_request is not None else item
     subject = named("github", event.repository.full_name, issue.number)

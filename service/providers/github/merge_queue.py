@@ -7,11 +7,12 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
-from service.deliveries.decoding import decode, is_commit, utc
+from service.deliveries.decoding import is_commit, utc
 from service.deliveries.observation import Linked, Nothing, Observation
 from service.lifecycle.references import change, commit
 from service.providers.github.identities import identified
 from service.providers.github.payloads import MergeGroupEvent
+from service.providers.github.shapes import decode_event
 
 # Such as gh-readonly-queue/main/pr-104-79e78ba1: the branch that the queue merges into, the number of the last pull
 # request of the group, and the commit below it. Only GitHub itself may create such a branch.
@@ -34,7 +35,7 @@ def queued(repository: str | None, branch: str | None, sha: str, at: datetime) -
 
 
 def read_merge_group(payload: bytes) -> Sequence[Observation] | Nothing:
-    event = decode(payload, MergeGroupEvent)
+    event = decode_event("merge_group", payload, MergeGroupEvent)
     group = event.merge_group
     if group.head_commit is None or group.head_commit.timestamp is None:
         return Nothing("the merge group names no time")

@@ -6,11 +6,12 @@ from datetime import datetime
 
 from msgspec import UnsetType
 
-from service.deliveries.decoding import decode, utc
+from service.deliveries.decoding import utc
 from service.deliveries.observation import Linked, Nothing, Observation, Observed
 from service.lifecycle.references import Ref, item
 from service.providers.github.identities import identified
 from service.providers.github.payloads import Item, Repository, SubIssuesEvent
+from service.providers.github.shapes import decode_event
 
 # An address in GitHub's API, such as https://api.github.com/repos/acme/app/issues/45; the host of a GitHub Enterprise
 # Server has the API under /api/v3. A name or an owner cannot have a slash, so no part of the pattern overlaps another.
@@ -21,7 +22,7 @@ _REMOVED = frozenset({"parent_issue_removed", "sub_issue_removed"})
 
 def read_sub_issues(payload: bytes) -> Sequence[Observation] | Nothing:
     """Read an event about a sub-issue. The repositories of the parent and of the sub-issue each report the change."""
-    event = decode(payload, SubIssuesEvent)
+    event = decode_event("sub_issues", payload, SubIssuesEvent)
     child = _named(event.sub_issue, event.sub_issue_repo or event.repository)
     parent = _named(event.parent_issue, event.parent_issue_repo or event.repository)
     if event.sub_issue is None or event.parent_issue is None or child is None or parent is None:

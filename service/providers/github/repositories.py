@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from service.deliveries.containers import Happened, happened_to
-from service.deliveries.decoding import decode, utc
+from service.deliveries.decoding import utc
 from service.deliveries.observation import Nothing, Observation, Renamed
 from service.lifecycle.aliases import Alias
 from service.lifecycle.references import branches, project
 from service.providers.github.identities import identified
 from service.providers.github.payloads import ChangedRepository, RepositoryEvent
-from service.providers.github.shapes import check_repository
+from service.providers.github.shapes import check_repository, decode_event
 
 _HAPPENED: Mapping[str, Happened] = {
     "archived": "archived",
@@ -25,7 +25,7 @@ _UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_repository(payload: bytes) -> Sequence[Observation] | Nothing:
-    event = decode(payload, RepositoryEvent)
+    event = decode_event("repository", payload, RepositoryEvent)
     before, now, changed_at = _old_full_name(event), event.repository.full_name, _changed_at(event.repository)
     known = identified(event.repository, changed_at) if changed_at else []
     if happened := _HAPPENED.get(event.action):

@@ -5,11 +5,14 @@ has a valid signature. Therefore a body counts only if it has the shape of the e
 a deleted comment also has an issue, and would otherwise report the deletion of this issue.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from operator import attrgetter
+from typing import TypeVar, cast
 
 import msgspec
 
-from service.deliveries.decoding import decode, shorten
+from service.deliveries.decoding import decode, decode_usual, shorten
 from service.deliveries.delivery import UnreadableDelivery
 
 SHAPES: Mapping[str, frozenset[str]] = {
@@ -76,20 +79,49 @@ _OF_REPOSITORIES = frozenset(
     {"action", "changes", "enterprise", "installation", "organization", "repository", "secret", "sender"}
 )
 _ABSENT = msgspec.Raw()
-_Members = msgspec.defstruct("_Members", [(name, msgspec.Raw, _ABSENT) for name in _TELLING])
+_Event = TypeVar("_Event", bound=msgspec.Struct)
 
 
-def check_shape(event: str, document: bytes) -> None:
-    """Check that a body can be the body of an event.
+def decode_event(event: str, document: bytes, expected: type[_Event]) -> _Event:
+    """Decode a body, and check that it can be the body of an event.
 
     Raises:
-        UnreadableDelivery: the body has a member that no body of this event has.
+        UnreadableDelivery: the document cannot be decoded, or has a member that no body of this event has.
     """
-    members = decode(document, _Members)
-    given = zip(_TELLING, msgspec.structs.astuple(members), strict=True)
-    present = [name for name, member in given if member is not _ABSENT and bytes(member) != b"null"]
-    foreign = [name for name in present if name not in SHAPES[event]]
-    _refuse(event, foreign)
+    body: _Event | None = decode_usual(document, _with_foreign(event, expected))
+    if body is None:
+        # A field is missing or of another type than usual. The body of another event lacks fields, too.
+        _refuse_foreign(event, decode(document, _with_foreign(event, msgspec.Struct)))
+        return decode(document, expected)
+    _refuse_foreign(event, body)
+    return body
+
+
+@cache
+def _with_foreign(event: str, expected: type[_Event]) -> type[_Event]:
+    """A type with the fields of another one, and with the members that no body of the event has."""
+    members = [(name, msgspec.Raw, _ABSENT) for name in _foreign_to(event)]
+    return cast("type[_Event]", msgspec.defstruct(expected.__name__, members, bases=(expected,), kw_only=True))
+
+
+@cache
+def _foreign_to(event: str) -> Sequence[str]:
+    return [name for name in _TELLING if name not in SHAPES[event]]
+
+
+@cache
+def _reader_of_foreign(event: str) -> tuple[Callable[[object], Sequence[msgspec.Raw]], Sequence[msgspec.Raw]]:
+    """A function that reads the members that no body of the event has, and its result if the body has none of them."""
+    names = _foreign_to(event)
+    return attrgetter(*names), (_ABSENT,) * len(names)
+
+
+def _refuse_foreign(event: str, body: msgspec.Struct) -> None:
+    read, absent = _reader_of_foreign(event)
+    # In nearly every body all of them are absent, and one comparison finds this out.
+    if (members := read(body)) != absent:
+        given = zip(_foreign_to(event), members, strict=True)
+        _refuse(event, [name for name, member in given if member is not _ABSENT and bytes(member) != b"null"])
 
 
 def check_repository(document: bytes) -> None:
