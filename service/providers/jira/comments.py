@@ -1,4 +1,4 @@
-"""Comments, without their code blocks and quotations.
+"""Comments, without their code blocks and quotations, except those with a command, which are written in Markdown.
 
 Source: "Text formatting notation help" in Jira, and "Atlassian Document Format" in Atlassian's documentation.
 """
@@ -15,7 +15,10 @@ from service.providers.jira.tickets import Ticket
 # Double braces, as in {{code}}, mark monospaced text, not a block.
 _MARKER = re.compile(r"(?<!\{)\{(code|noformat|quote)(?::[^{}\r\n]*)?\}(?!\})", re.IGNORECASE)
 _QUOTE = "quote"
-_SILENT = frozenset({"codeBlock", "blockquote"})
+_CODE, _QUOTATION = "    ", "> "
+"""The beginnings of lines of code and of quotations in Markdown."""
+_MARKS = {"codeBlock": _CODE, "blockquote": _QUOTATION}
+_COMMAND = "/experiment"
 _DEEPEST = 20
 _MOST_LINES = 1000
 
@@ -37,16 +40,24 @@ def _plain(body: Text) -> str:
     if isinstance(body, Node):
         return "\n".join(islice(_lines(body, _DEEPEST), _MOST_LINES))
     # Join with a space, so that text after a block is not at the start of a line, where it could be a command.
-    return " ".join(_outside(body))
+    shown = ((part if mark is None else "\n".join(_covered(part, mark)), mark) for part, mark in _parts(body))
+    return " ".join(part for part, mark in shown if part or mark is None)
 
 
-def _outside(text: str) -> Iterator[str]:
-    """The parts of a wiki text outside code blocks and quotations. An unclosed block extends to the end of the text."""
+def _covered(text: str, mark: str) -> list[str]:
+    """The lines of code or a quotation, if it contains a command. The rules then say why the command has no effect."""
+    lines = [f"{mark}{line}" for line in text.splitlines()]
+    return ["", "", *lines, "", ""] if _COMMAND in text.lower() else []
+
+
+def _parts(text: str) -> Iterator[tuple[str, str | None]]:
+    """The parts of a wiki text, each with the mark of its code block or quotation. An unclosed block extends to the end
+    of the text.
+    """
     literal, quoted, start = "", False, 0
     for marker in _MARKER.finditer(text):
         name = marker[1].lower()
-        if not literal and not quoted:
-            yield text[start : marker.start()]
+        yield text[start : marker.start()], _CODE if literal else _QUOTATION if quoted else None
         # A code block ends only with its own marker. A quotation may contain code blocks.
         if literal:
             literal = "" if name == literal else literal
@@ -55,19 +66,30 @@ def _outside(text: str) -> Iterator[str]:
         else:
             literal = name
         start = marker.end()
-    if not literal and not quoted:
-        yield text[start:]
+    yield text[start:], _CODE if literal else _QUOTATION if quoted else None
 
 
 def _lines(node: Node, depth: int) -> Iterator[str]:
     """The paragraphs of an Atlassian Document Format text."""
-    if node.type in _SILENT or not depth:
+    if not depth:
+        return
+    if mark := _MARKS.get(node.type or ""):
+        yield from _covered("\n".join(_texts(node, depth)), mark)
         return
     if node.type == "paragraph":
         yield "".join(map(_inline, node.content or ()))
         return
     for part in node.content or ():
         yield from _lines(part, depth - 1)
+
+
+def _texts(node: Node, depth: int) -> Iterator[str]:
+    """All texts in a node."""
+    if not depth:
+        return
+    yield from [node.text] if node.text else []
+    for part in node.content or ():
+        yield from _texts(part, depth - 1)
 
 
 def _inline(node: Node) -> str:

@@ -16,6 +16,7 @@ from service.lifecycle.aliases import Alias
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref
 from service.providers.jira import Jira
+from service.rules.commands import parse_commands
 from tests.support.builders import SECRET, at
 from tests.support.mutations import collected, read
 from tests.support.observations import traits, without_ids
@@ -839,13 +840,17 @@ def test_an_update_without_a_new_comment_is_not_a_command(more: dict[str, Any]) 
 def test_text_in_a_code_or_quotation_block_of_a_comment_is_not_a_command(block: str) -> None:
     name = block.partition(":")[0]
     text = text_of(f"Before\n{{{block}}}\n/experiment start\n{{{name}}}\nafter")
-    assert text.split() == ["Before", "after"]
+    [command] = parse_commands(Commented(Ref("jira:ML-12"), at(3), text, insider=True))
+    where = "a quotation" if name == "quote" else "a code block"
+    assert (command.events, command.refusal.partition(" has")[0]) == ((), f"a command in {where}")
+    assert [text.split()[0], text.split()[-1]] == ["Before", "after"]
+    assert text_of(f"Before\n{{{block}}}\nmake test\n{{{name}}}\nafter").split() == ["Before", "after"]
 
 
 @pytest.mark.parametrize(
     ("body", "left"),
     [
-        ("{code}/experiment start", ""),
+        ("{code}make test", ""),
         ("a {quote}b", "a"),
         ("{code}a{code}b{code}c{code}d", "b d"),
         ("{quote}a{code}b{quote}c{code}d{quote}e", "e"),
@@ -891,7 +896,17 @@ def test_the_paragraphs_of_a_document_tree_are_read_without_code_blocks_and_quot
         {"type": "rule"},
         version=1,
     )
-    assert text_of(tree) == "/experiment start\none\ntwo\n asked\n`/experiment bold`"
+    covered = "\n\n\n    /experiment reopen\n\n\n\n\n> /experiment share\n\n\n"
+    written = f"/experiment start{covered}one\ntwo\n asked\n`/experiment bold`"
+    assert text_of(tree) == written
+    commands = parse_commands(Commented(Ref("jira:ML-12"), at(3), written, insider=True))
+    assert [len(command.events) for command in commands] == [1, 0, 0, 0]
+    assert [command.refusal.partition(" has")[0] for command in commands[1:3]] == [
+        "a command in a code block",
+        "a command in a quotation",
+    ]
+    silent = node("doc", node("codeBlock", words("make test")), node("blockquote", node("paragraph", words("Why?"))))
+    assert text_of(silent) == ""
 
 
 def test_a_document_tree_is_read_to_a_limited_depth_and_length() -> None:
