@@ -42,7 +42,8 @@ def serve(host: str | None, port: int | None, role: "Role | None") -> None:
     with ExitStack() as while_running:
 
         def tell() -> None:
-            announce(settings, listening, is_new=is_new)
+            # Record the service first: a command that is run once the addresses are printed must find it.
             while_running.enter_context(record_running(settings, listening, made=not stated))
+            announce(settings, listening, is_new=is_new)
 
         run(run_service(settings, rules, listening, announce=tell))
