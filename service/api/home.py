@@ -53,8 +53,9 @@ _EXAMPLE: JsonDict = {
 
 
 class Link(BaseModel):
-    """A path of this service. `access` says whether this client may open it: `open`, `token` (send the token of
-    `setting`) or `closed` (until `setting` is set).
+    """A path of this service. `access` says whether this client may open it. With `token`, the client must send the
+    token that the environment variable named in `setting` configures. With `closed`, no client may open the path until
+    this variable is set.
     """
 
     path: str

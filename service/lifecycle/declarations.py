@@ -122,8 +122,9 @@ def _standing_since(channel: str, declarations: Sequence[Declaration]) -> list[d
 def _outlasts(channel: str, declared: Declared, withdrawn: datetime) -> bool:
     """Whether a declaration still counts after a withdrawal.
 
-    Tie-break: the declaration wins, unless it is overheard. On channel `branch` the withdrawal wins: it means that a
-    pull request was opened and replaces the branch.
+    Tie-break: if both have the same time, the declaration wins. There are two exceptions. An overheard declaration
+    loses, because its payload only lists the label and does not report that the label was added. On channel `branch`
+    the withdrawal wins: it means that a pull request was opened and replaces the branch.
     """
     if declared.occurred_at == withdrawn:
         return channel != "branch" and not declared.overheard

@@ -86,9 +86,10 @@ def experiments_overdue_active(view: View) -> Iterable[Metric]:
 
 
 def experiment_overdue_age_seconds(view: View) -> Iterable[Metric]:
-    """The ages of the 20 experiments of all teams that exceed their threshold by the most time, in descending order.
+    """The ages of the 20 most overdue experiments, over all teams together.
 
-    More experiments are not exported, to bound the number of series.
+    The experiment that exceeds its team's threshold by the most time comes first. More experiments are not exported, to
+    bound the number of series.
     """
     family = GaugeMetricFamily(
         "loopgauge_experiment_overdue_age_seconds",
