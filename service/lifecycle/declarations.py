@@ -9,6 +9,7 @@ from typing import assert_never
 from service.lifecycle.events import Declaration, Declared, LifecycleEvent, Withdrawn
 from service.lifecycle.fields import FieldName
 from service.lifecycle.shown import lost_withdrawals
+from service.lifecycle.teams import fold_team
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,15 @@ def value_of(declarations: Sequence[Declaration], field: FieldName) -> str:
     """The value of a field, or an empty text if the field has no value."""
     last = latest(current_values(declarations, field))
     return last.value if last else ""
+
+
+def newest_team(value: CurrentValue, renamed: Mapping[str, str]) -> str:
+    """The value; or, if it is derived and is the former name of a project that names a team, the project's newest name.
+
+    Args:
+        renamed: the newest name of each former name, which is written as `fold_team` writes teams.
+    """
+    return renamed.get(fold_team(value.value), value.value) if value.channel == "derived" else value.value
 
 
 def latest(values: Sequence[CurrentValue]) -> CurrentValue | None:

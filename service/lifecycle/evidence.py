@@ -68,6 +68,14 @@ class Graph:
         steps = {target: evidence - barred for target, evidence in self.downwards.items()} if barred else self.downwards
         return _reach([subject], steps) - {subject}
 
+    def below(self, subjects: Collection[Ref]) -> frozenset[Ref]:
+        """The subjects and all their descendants."""
+        return frozenset(subjects) | _reach(subjects, self.downwards)
+
+    def above(self, subjects: Collection[Ref]) -> frozenset[Ref]:
+        """The subjects and all their ancestors."""
+        return frozenset(subjects) | _reach(subjects, self.upwards)
+
     def relatives(self, subjects: Collection[Ref]) -> frozenset[Ref]:
         """The subjects, all their ancestors and all their descendants."""
         return frozenset(subjects) | _reach(subjects, self.upwards) | _reach(subjects, self.downwards)

@@ -1,13 +1,14 @@
 """The experiment: the result of folding the events on a root and on its evidence."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from uuid import UUID
 
 from service.lifecycle.conclusion import classify, find_conclusion
-from service.lifecycle.declarations import CurrentValue, current_values, declarations_in, value_of
+from service.lifecycle.declarations import CurrentValue, current_values, declarations_in, latest, newest_team, value_of
 from service.lifecycle.events import Active, Concluded, Declaration, LifecycleEvent, Proposed, Signalled, Started
 from service.lifecycle.grounds import Grounds, find_grounds
 from service.lifecycle.references import Ref, experiment_id
@@ -44,12 +45,12 @@ class Attempt:
 
     Attributes:
         own: all events on the subject.
-        contains: whether another subject is the marked subject itself, or serves it. The root does not count as
-            evidence for the marked subject, even in a cycle.
+        contains: whether an event is on the marked subject itself, or on a subject that serves it. The root does not
+            count as evidence for the marked subject, even in a cycle.
     """
 
     own: Collection[LifecycleEvent]
-    contains: Callable[[Ref], bool]
+    contains: Callable[[LifecycleEvent], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ def fold(
     own: Iterable[LifecycleEvent],
     evidence: Iterable[LifecycleEvent],
     attempts: Iterable[Attempt] = (),
+    renamed_teams: Mapping[str, str] = MappingProxyType({}),
 ) -> Experiment:
     """Fold events into an experiment. The order of the events does not matter.
 
@@ -150,17 +152,18 @@ def fold(
         own: all events on the root; at least one.
         evidence: all events on the subjects that serve the root.
         attempts: the marked subjects that serve the root; `evidence` contains their events too.
+        renamed_teams: the newest name of each derived team that has a former name of its project.
     """
     grounds = find_grounds(own, evidence)
     concluded, declarations = grounds.conclusion.concluded, grounds.declarations
     outcome, category = classify(grounds.conclusion, declarations)
-    risk = value_of(declarations, "risk")
+    risk, team = value_of(declarations, "risk"), latest(current_values(declarations, "team"))
     return Experiment(
         root=root,
         title=value_of(declarations, "title"),
         url=value_of(declarations, "url"),
         # Events of earlier releases have the team's name as a person wrote it.
-        team=fold_team(value_of(declarations, "team")),
+        team=fold_team(newest_team(team, renamed_teams)) if team else "",
         risk=Risk(risk) if risk else None,
         idea_at=grounds.idea_at,
         idea_inferred=grounds.proposed is None,
@@ -200,7 +203,7 @@ def _restarts(attempts: Iterable[Attempt], grounds: Grounds) -> tuple[Restart, .
 
 def _others(events: Iterable[LifecycleEvent], at: datetime, attempt: Attempt) -> Iterator[LifecycleEvent]:
     """The events that end before an attempt begins, and that are not the attempt's own."""
-    return (event for event in events if _ends_before(event, at) and not attempt.contains(event.subject))
+    return (event for event in events if _ends_before(event, at) and not attempt.contains(event))
 
 
 def _ends_before(event: LifecycleEvent, at: datetime) -> bool:

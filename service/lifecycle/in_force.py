@@ -1,11 +1,12 @@
 """The fields of an experiment: which statement is in force, and which statements it overrules."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from service.lifecycle.conclusion import values_since_reopening
-from service.lifecycle.declarations import CurrentValue, current_values, latest
+from service.lifecycle.declarations import CurrentValue, current_values, latest, newest_team
 from service.lifecycle.events import Concluded, Declaration, Declared, LifecycleEvent
 from service.lifecycle.fields import FieldName
 from service.lifecycle.grounds import Grounds
@@ -47,7 +48,12 @@ class FieldInForce:
     waits: bool = False
 
 
-def fields_in_force(grounds: Grounds, outcome: Outcome | None, category: FailureCategory | None) -> list[FieldInForce]:
+def fields_in_force(
+    grounds: Grounds,
+    outcome: Outcome | None,
+    category: FailureCategory | None,
+    renamed_teams: Mapping[str, str] = MappingProxyType({}),
+) -> list[FieldInForce]:
     """The fields of an experiment, with the statements that are in force.
 
     The outcome and the failure category come first. A field without a value is left out, except an outcome that is
@@ -56,9 +62,10 @@ def fields_in_force(grounds: Grounds, outcome: Outcome | None, category: Failure
     Args:
         outcome: the outcome of the experiment, or None while it is open.
         category: the failure category, or None unless the outcome is *failed*.
+        renamed_teams: the newest name of each derived team that has a former name of its project.
     """
     independent = [
-        _in_force(field, value.value, value, values, grounds.declarations)
+        _in_force(field, newest_team(value, renamed_teams), value, values, grounds.declarations)
         for field in _INDEPENDENT
         if (value := latest(values := current_values(grounds.declarations, field)))
     ]

@@ -14,7 +14,10 @@ Ref = NewType("Ref", str)
 
 _SCHEME = "[a-z][a-z0-9_-]*"
 # A project is either a path before an item, change or branch (`acme/app`), or a key before a number (`ML`).
-_IN_PROJECT = re.compile(r"([^:]+:[A-Za-z0-9_]+(?=-)|[^@#!]+)([#!-][0-9]+|@.+)?")
+# A project's qualifier stands at the end of the reference if the project is a key: `jira:ML-12~acme.atlassian.net`.
+_IN_PROJECT = re.compile(
+    r"([^:]+:(?:[A-Za-z0-9_]+|\{[^{}]+\})(?=-)|[^@#!]+)(?:(-[0-9]+)(~[^~@#!]+)?|([#!][0-9]+|@.+))?"
+)
 _EXPERIMENTS = uuid5(NAMESPACE_URL, "loopgauge:experiment")
 
 
@@ -166,6 +169,20 @@ def experiment_id(root: Ref) -> UUID:
 
 
 def split_project(subject: str) -> tuple[str, str]:
-    """Split a reference into its project and the rest: `github:acme/app#45` into `github:acme/app` and `#45`."""
+    """Split a reference into its project and the rest: `github:acme/app#45` into `github:acme/app` and `#45`.
+
+    The project keeps its qualifier: the project of `jira:ML-12~acme.atlassian.net` is `jira:ML~acme.atlassian.net`.
+    """
     parts = _IN_PROJECT.fullmatch(subject)
-    return (parts[1], parts[2] or "") if parts else (subject, "")
+    if parts is None:
+        return subject, ""
+    project, number, qualifier, rest = parts.groups("")
+    return project + qualifier, number or rest
+
+
+def join_project(project: str, rest: str) -> Ref:
+    """Join a project and the rest of a reference: the inverse of `split_project`."""
+    if not rest.startswith("-"):
+        return Ref(project + rest)
+    key, tilde, qualifier = project.partition("~")
+    return Ref(f"{key}{rest}{tilde}{qualifier}")

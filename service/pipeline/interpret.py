@@ -169,6 +169,8 @@ def _interpreted_delivery(delivery: Delivery, interpretation: Interpretation) ->
         rules_by_event,
         interpretation.links,
         interpretation.aliases,
+        identities=interpretation.identities,
+        source=delivery.source,
         pushes=interpretation.pushes,
     )
 

@@ -15,9 +15,10 @@ from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory
 from service.pipeline.condense import condense
+from service.pipeline.linked import MOST_LINKS
 from service.pipeline.off_loop import compute
-from service.pipeline.surroundings import MOST_LINKS, Surroundings, read_surroundings
-from service.storage import dirty_subjects, exclusions, experiments, links, subjects
+from service.pipeline.surroundings import Surroundings, read_surroundings
+from service.storage import aliases, dirty_subjects, exclusions, experiments, links, subjects
 from service.storage.database import Connection, Transactions
 from service.storage.errors import DatabaseTimeout, DatabaseUnavailable
 from service.telemetry import Telemetry
@@ -124,19 +125,20 @@ def _is_lost(error: Exception) -> bool:
 
 async def _postpone(database: Transactions, subject: Ref, mark: int, error: Exception, now: datetime) -> None:
     async with database.transaction() as connection:
+        shown = (await aliases.read_all(connection)).canonical(subject)
         if isinstance(error, TooManyRelatives):
             reason = f"{dirty_subjects.SET_ASIDE}{error}"
             await dirty_subjects.fail_attempt(connection, subject, mark, reason, now)
             # Set the ancestors of the subject aside too: they have all its relatives, and more.
             above = await links.ancestors(connection, subject, MOST_LINKS) - {subject}
             others = await dirty_subjects.set_aside(connection, above, reason, now)
-            _log.warning("subject set aside", subject=subject, cause=str(error), others=others)
+            _log.warning("subject set aside", subject=shown, cause=str(error), others=others)
         elif isinstance(error, DatabaseTimeout):
             await dirty_subjects.fail_attempt(connection, subject, mark, f"{dirty_subjects.SET_ASIDE}{error}", now)
-            _log.warning("subject set aside", subject=subject, cause=str(error))
+            _log.warning("subject set aside", subject=shown, cause=str(error))
         else:
             await dirty_subjects.fail_attempt(connection, subject, mark, f"{type(error).__name__}: {error}", now)
-            _log.error("projection failed", subject=subject, exc_info=error)
+            _log.error("projection failed", subject=shown, exc_info=error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,7 @@ async def _mark_members(connection: Connection, dirty: Collection[Ref], names: A
     No lock is needed. A subject whose events are committed before this transaction looks is found. Any other subject is
     projected after its commit, and then sees the events of its project, which were committed before.
     """
-    containers = {name for subject in dirty if is_container(subject) for name in names.names(subject)}
+    containers = {name for subject in dirty if is_container(subject) for name in names.names_in(subject)}
     if containers:
         await dirty_subjects.mark_dirty(connection, await subjects.select_members(connection, containers))
 

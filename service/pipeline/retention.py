@@ -125,4 +125,5 @@ async def _select_unattached(connection: Connection, subjects: Collection[Ref]) 
     attached |= surroundings.ends.keys()
     # The deployment of a commit may ship the commits on which it stands.
     deployed = await old_pushes.select_deployed(connection, subjects)
-    return [one for one in subjects if surroundings.canonical(one) not in attached and one not in deployed]
+    meanings = surroundings.aliases.subjects
+    return [one for one in subjects if attached.isdisjoint(meanings(one)) and one not in deployed]

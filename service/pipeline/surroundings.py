@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 
 from service.lifecycle.aliases import Aliases
@@ -14,6 +14,7 @@ from service.lifecycle.evidence import Graph
 from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
 from service.lifecycle.grounds import Grounds, find_grounds
+from service.lifecycle.identities import site_of
 from service.lifecycle.merged_branches import Head, conclude_merged, merges_of, newest_heads
 from service.lifecycle.pushes import Shipments
 from service.lifecycle.references import Ref, split_project
@@ -27,14 +28,12 @@ from service.lifecycle.trust import (
     projects_of,
     without_outspoken,
 )
+from service.pipeline.linked import Pairs, read_links
 from service.pipeline.off_loop import compute
 from service.storage import aliases, events, links, pushes
 from service.storage.database import Connection
 from service.storage.events import EventRow
 
-MOST_LINKS = 20_000
-"""The largest number of links to follow from some subjects. More links than an organisation needs are an attack or a
-mistake, and would keep all experiments waiting."""
 MOST_EVENTS = 100_000
 """The largest number of events of some subjects and their relatives."""
 _CROWD = 100
@@ -56,7 +55,6 @@ class Surroundings:
         shipments: for each commit, the deployments of later commits of the default branch that ship it.
         ends: the projects and groups that are deleted or archived, and since when.
         crowded: the stored names of subjects with many events that are not in `events`, because they are spare.
-        canonical_names: the newest name of each stored name.
     """
 
     names: frozenset[Ref]
@@ -67,7 +65,6 @@ class Surroundings:
     components: Components
     outsiders: frozenset[Ref]
     events: Mapping[Ref, list[LifecycleEvent]]
-    canonical_names: Mapping[Ref, Ref]
     aliases: Aliases
     merges: frozenset[LifecycleEvent]
     shipments: Mapping[Ref, Sequence[Shipped]]
@@ -78,6 +75,10 @@ class Surroundings:
         """The newest name of a subject."""
         return self.aliases.canonical(subject)
 
+    def subject_of(self, event: LifecycleEvent) -> Ref:
+        """The newest name of the subject of a stored event."""
+        return self.aliases.canonical(event.subject, event.occurred_at)
+
     def ancestors(self, subject: Ref) -> frozenset[Ref]:
         """The ancestors of a subject, whichever of its names is given."""
         return self.graph.ancestors(self.canonical(subject))
@@ -86,7 +87,8 @@ class Surroundings:
         """Fold the experiment of a root from the events of the root and of its evidence."""
         restarting = self._vouched(root) & self.marked
         attempts = [Attempt(self.events[subject], self._part_of(subject, root)) for subject in restarting]
-        return fold(root, self.events[root], chain.from_iterable(self.evidence(root).values()), attempts)
+        evidence = chain.from_iterable(self.evidence(root).values())
+        return fold(root, self.events[root], evidence, attempts, self.aliases.renamed_teams(root))
 
     def exclusion_of(self, experiment: Experiment) -> Exclusion | None:
         """The exclusion of an experiment that is open and quiet since its project was archived."""
@@ -117,7 +119,7 @@ class Surroundings:
         shipping = {one.subject for subject in vouched for one in self.shipments.get(subject, ())}
 
         def find(event: LifecycleEvent) -> str:
-            subject = self.canonical_names.get(event.subject, event.subject)
+            subject = self.subject_of(event)
             if subject == root:
                 return ""
             if is_outspoken(event, self.events.get(subject, ())):
@@ -134,11 +136,11 @@ class Surroundings:
         return self.graph.descendants_without(root, self.outsiders)
 
     def _projects(self, subject: Ref) -> frozenset[str]:
-        return projects_of(self.aliases.names(subject))
+        return projects_of(self.aliases.own_names(subject))
 
     def _places(self, root: Ref) -> frozenset[str]:
         """The projects of an experiment. The rules name an experiment without a project, such as a `key:`, itself."""
-        return self._projects(root) or self.aliases.names(root)
+        return self._projects(root) or self.aliases.own_names(root)
 
     @property
     def size(self) -> int:
@@ -154,12 +156,16 @@ class Surroundings:
         stated = sum(len(self.events.get(one, ())) + len(self.shipments.get(one, ())) for one in {root, *evidence})
         return len(evidence) + stated + stated * len(evidence & self.marked) // 100
 
-    def _part_of(self, attempt: Ref, root: Ref) -> Callable[[Ref], bool]:
-        """A function that tells whether a stored name means the attempt or evidence for it, but not the root."""
-        is_evidence, canonical = self.components.evidence_of(attempt), self.canonical_names
+    def _part_of(self, attempt: Ref, root: Ref) -> Callable[[LifecycleEvent], bool]:
+        """A function that tells whether an event is on the attempt or on evidence for it, but not on the root."""
+        is_evidence = self.components.evidence_of(attempt)
+        # A subject has many events, and few names.
+        canonical = cache(self.aliases.canonical)
+        is_contested = cache(self.aliases.is_contested)
 
-        def is_part(name: Ref) -> bool:
-            subject = canonical.get(name, name)
+        def is_part(event: LifecycleEvent) -> bool:
+            name = event.subject
+            subject = canonical(name, event.occurred_at) if is_contested(name) else canonical(name)
             return subject != root and is_evidence(subject)
 
         return is_part
@@ -189,16 +195,17 @@ async def read_surroundings(
         UnreadableEvent: a newer release of loopgauge wrote an event in a form that this release cannot read.
     """
     names = names or await aliases.read_all(connection)
-    pairs = await _read_links(connection, names, subjects)
-    linked = set(map(names.canonical, {*subjects, *chain.from_iterable(pairs)}))
-    linked.update(container for subject in tuple(linked) for container in containers_of(subject))
+    subjects = frozenset[Ref]().union(*map(names.subjects, subjects))
+    pairs = await read_links(connection, names, subjects)
+    linked = subjects | set(chain.from_iterable(pairs))
+    linked |= {container for subject in linked for container in containers_of(subject)}
     rows = await events.read_rows(connection, frozenset[Ref]().union(*map(names.names, linked)), MOST_EVENTS + 1)
     if len(rows) > MOST_EVENTS:
         busy = [name for name, number in Counter(row[0] for row in rows).items() if number > _BUSY]
         raise TooManyRelatives(f"the linked subjects have more than {MOST_EVENTS:,} events", busy)
     commits = {evidence for evidence, _ in pairs if evidence.startswith("commit:")}
     shipments = await pushes.read_shipments(connection, commits, names)
-    heads = await _read_heads(connection, pairs, rows)
+    heads = await _read_heads(connection, names, pairs, rows)
     return await compute(partial(_surroundings, names, subjects, pairs, rows, shipments, heads), len(pairs) + len(rows))
 
 
@@ -215,38 +222,38 @@ async def read_experiments_of(
         UnreadableEvent: a newer release of loopgauge wrote an event in a form that this release cannot read.
     """
     names = names or await aliases.read_all(connection)
+    subjects = frozenset[Ref]().union(*map(names.subjects, subjects))
     surroundings = await read_surroundings(connection, subjects, names)
     served = {root for subject in subjects for root in surroundings.ancestors(subject) & surroundings.roots}
-    if served <= set(subjects):
+    if served <= subjects:
         return surroundings
-    return await read_surroundings(connection, served.union(subjects), names)
+    return await read_surroundings(connection, served | subjects, names)
 
 
 def _surroundings(
     names: Aliases,
     subjects: Collection[Ref],
-    pairs: Collection[tuple[Ref, Ref]],
+    pairs: Pairs,
     rows: Iterable[EventRow],
     shipments: Shipments,
     heads: Iterable[Head],
 ) -> Surroundings:
-    stored = events.decode_rows(rows)
-    canonical_names = {subject: names.canonical(subject) for subject in {*stored, *chain.from_iterable(pairs)}}
-    graph = Graph.of((canonical_names[evidence], canonical_names[target]) for evidence, target in pairs)
+    graph = Graph.of(pairs)
     events_by_subject: dict[Ref, list[LifecycleEvent]] = {}
     crowded: list[Ref] = []
-    for subject, subject_events in stored.items():
-        thinned = thin(subject_events)
-        events_by_subject.setdefault(canonical_names[subject], []).extend(thinned)
-        crowded += [subject] if len(subject_events) - len(thinned) >= _CROWD else []
-    renamed = (replace(head, branch=names.canonical(head.branch)) for head in heads)
+    for name, stored in events.decode_rows(rows).items():
+        thinned = thin(stored)
+        crowded += [name] if len(stored) - len(thinned) >= _CROWD else []
+        for subject, own in _by_subject(names, name, thinned):
+            events_by_subject.setdefault(subject, []).extend(own)
+    renamed = (replace(head, branch=names.canonical(head.branch, head.since)) for head in heads)
     merges = _conclude_branches(events_by_subject, newest_heads(renamed))
     ends = find_ends(events_by_subject)
     deleted = {subject: end for subject in events_by_subject if (end := deletion_of(subject, ends))} if ends else {}
     marks = {subject for subject, own in events_by_subject.items() if is_marked(own)}
     marked = frozenset(marks - deleted.keys())
     components = Components(graph, marked)
-    relatives = graph.relatives({names.canonical(subject) for subject in subjects})
+    relatives = graph.relatives(subjects)
     excluded = {
         subject: exclusion
         for subject in relatives & events_by_subject.keys()
@@ -265,7 +272,6 @@ def _surroundings(
         components=components,
         outsiders=frozenset(subject for subject, own in events_by_subject.items() if is_outsiders(own)),
         events=events_by_subject,
-        canonical_names=canonical_names,
         aliases=names,
         merges=merges,
         shipments=_shipments(shipments, graph, names),
@@ -293,21 +299,25 @@ def _places_of_pushes(shipments: Shipments, targets: Iterable[Ref], names: Alias
     changes = [projects_of(names.names(target)) for target, kind in kinds if kind == "!"]
     if changes:
         return frozenset[str]().union(*changes)
-    owners = {_owner(project) for target, kind in kinds if kind == "#" for project in projects_of(names.names(target))}
-    return {project for project in shipments.projects if _owner(project) in owners} if owners else None
+    projects = [project for target, kind in kinds if kind == "#" for project in projects_of(names.own_names(target))]
+    owners = {_owner(project) for project in projects if not site_of(project)}
+    if not owners:
+        return None
+    return {project for project in shipments.projects if _owner(names.canonical(Ref(project))) in owners}
 
 
 def _owner(project: str) -> str:
-    return project.rpartition("/")[0]
+    """The owner in the plain name of a project."""
+    return project.partition("~")[0].rpartition("/")[0]
 
 
-async def _read_heads(connection: Connection, pairs: Iterable[tuple[Ref, Ref]], rows: Iterable[EventRow]) -> list[Head]:
+async def _read_heads(connection: Connection, names: Aliases, pairs: Pairs, rows: Iterable[EventRow]) -> list[Head]:
     """Read the heads of the branches of which a commit came to the default branch."""
     merged = {row[0] for row in rows if row[1] == "concluded" and row[0].startswith("commit:")}
     if not merged:
         return []
     linked = [(commit, branch) for commit, branch in pairs if _is_head(commit, branch)]
-    branches = {branch for commit, branch in linked if commit in merged}
+    branches = frozenset[Ref]().union(*(names.names(branch) for commit, branch in linked if commit in merged))
     return await links.heads(connection, {commit for commit, _ in linked}, branches) if branches else []
 
 
@@ -325,15 +335,10 @@ def _conclude_branches(
     return frozenset(chain.from_iterable(merged.values()))
 
 
-async def _read_links(connection: Connection, names: Aliases, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
-    """Read the links in the neighbourhood of the subjects, including links that name a subject by a former name."""
-    searched = frozenset[Ref]().union(*map(names.names, subjects))
-    while True:
-        found = await links.neighbourhood(connection, searched, MOST_LINKS + 1)
-        if len(found) > MOST_LINKS:
-            raise TooManyRelatives(f"more than {MOST_LINKS:,} links connect the subject with others")
-        linked = {subject for link in found for subject in link}
-        missing = frozenset[Ref]().union(*map(names.names, linked)) - linked - searched
-        if not missing:
-            return found
-        searched |= missing
+def _by_subject(
+    names: Aliases, name: Ref, stored: Collection[LifecycleEvent]
+) -> Iterable[tuple[Ref, Collection[LifecycleEvent]]]:
+    """The events that are stored under a name, by the canonical name of the subject that each of them means."""
+    if not names.is_contested(name):
+        return [(names.canonical(name), stored)]
+    return [(names.canonical(name, event.occurred_at), [event]) for event in stored]

@@ -12,9 +12,11 @@ from service.lifecycle.references import Ref
 from service.providers import PROVIDERS
 from service.queries.refusals import futile_commands
 from service.queries.subjects import find_in
-from service.storage import aliases, inbox_listing
+from service.storage import aliases, experiments, inbox_listing
 from service.storage.database import Connection, Database
 from service.storage.inbox_listing import InboxRow
+
+_BRANCH = "branch:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ async def list_deliveries(
 async def describe_deliveries(connection: Connection, rows: Sequence[InboxRow]) -> list[ListedDelivery]:
     """Add to deliveries the names of their events and the subjects that they are about."""
     ids = [row.id for row in rows]
-    subjects = await inbox_listing.read_subjects(connection, ids)
+    subjects = await _read_subjects(connection, ids)
     events: dict[UUID, str] = {}
     by_id = {row.id: row for row in rows}
     async for delivery, headers, body in inbox_listing.read_contents(connection, ids, LONGEST_DOCUMENT):
@@ -95,7 +97,26 @@ async def _names(connection: Connection, ref: str) -> Collection[Ref]:
         subject = await find_in(connection, ref)
     except UnknownSubject:
         return frozenset()
-    return (await aliases.read_all(connection)).names(subject)
+    names = await aliases.read_all(connection)
+    return names.names(names.canonical(subject))
+
+
+async def _read_subjects(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Ref]:
+    """The newest name of the subject that each delivery is about, if it states an event or a link.
+
+    An item or a change comes before a branch, a run and a commit. A branch is left out unless it is an experiment: the
+    name of a fork's branch has the name of the fork's owner, who is a person.
+    """
+    stated = await inbox_listing.read_subjects(connection, ids)
+    names = await aliases.read_all(connection)
+    subjects = {delivery: [names.canonical(subject) for subject in found] for delivery, found in stated.items()}
+    branches = [one for found in subjects.values() for one in found if one.startswith(_BRANCH)]
+    roots = await experiments.select_roots(connection, branches)
+    shown = {
+        delivery: next((one for one in found if one in roots or not one.startswith(_BRANCH)), None)
+        for delivery, found in subjects.items()
+    }
+    return {delivery: subject for delivery, subject in shown.items() if subject}
 
 
 def _event(row: InboxRow, headers: Mapping[str, str], body: bytes) -> str:

@@ -133,7 +133,7 @@ async def explain(
         if not found and canonical not in surroundings.graph.upwards:
             raise UnknownSubject(await explain_absence(connection, subject, surroundings))
         found += [event for event in shipping if event.subject in deployed]
-        page = await _read_page(connection, surroundings, subjects | deployed, after)
+        page, following = await _read_page(connection, surroundings, subjects | deployed, after)
         identified = await compute(partial(_identify, found, page), len(found))
         origins = await events.origins_of(connection, identified)
         is_root = canonical in surroundings.roots
@@ -161,7 +161,7 @@ async def explain(
                 shown,
                 counts := experiment is not None
                 and applies_to_experiment(
-                    event, own=names.canonical(event.subject) == canonical or event in surroundings.merges
+                    event, own=surroundings.subject_of(event) == canonical or event in surroundings.merges
                 )
                 and not objection(event),
                 objection(event),
@@ -174,23 +174,27 @@ async def explain(
             # Each commit that comes to the default branch has such an event, but only the head of a branch concludes.
             if not _is_merge(event) or event in surroundings.merges
             # Omit the declarations about a fork's branch: they contain the owner's name, and no metric uses them.
-            if (shown := _without_owner(event.subject, subjects)) == event.subject or not isinstance(event, Declaration)
+            if (shown := _without_owner(about := surroundings.subject_of(event), subjects)) == about
+            or not isinstance(event, Declaration)
         ],
-        following=_following(page),
+        following=following,
         origins=await compute(partial(_first_origins, found, origins), len(found)),
         refusals=refusals,
     )
 
 
 async def _read_page(
-    connection: Connection, surroundings: Surroundings, subjects: Iterable[Ref], after: EventPosition
-) -> list[tuple[LifecycleEvent, UUID]]:
+    connection: Connection, surroundings: Surroundings, subjects: Collection[Ref], after: EventPosition
+) -> tuple[list[tuple[LifecycleEvent, UUID]], str | None]:
+    """A page of the events of subjects, and the cursor of the next page."""
     names = frozenset[Ref]().union(*map(surroundings.aliases.names, subjects))
     rows = await spare_events.read_page(connection, names, after, MOST_SHOWN)
-    return [
+    page = [
         (events.decode_row(subject, kind, occurred_at, data), identifier)
         for subject, kind, occurred_at, data, identifier in rows
     ]
+    # A contested name has events of several subjects.
+    return [one for one in page if surroundings.subject_of(one[0]) in subjects], _following(page)
 
 
 def _identify(found: Iterable[LifecycleEvent], page: Iterable[tuple[LifecycleEvent, UUID]]) -> set[tuple[Ref, UUID]]:
@@ -215,7 +219,12 @@ async def _explain_experiment(
     return ExplainedExperiment(
         status_of(experiment, terms, now),
         grounds,
-        fields_in_force(grounds, experiment.outcome, experiment.failure_category),
+        fields_in_force(
+            grounds,
+            experiment.outcome,
+            experiment.failure_category,
+            surroundings.aliases.renamed_teams(experiment.root),
+        ),
         omissions(experiment, now),
         row.name,
         contributions,

@@ -89,7 +89,7 @@ async def record_manual_event(
         subject = await find_in(connection, named, is_new=manual.event == _MARKING)
         surroundings = await read_surroundings(connection, [subject])
         root = surroundings.canonical(subject)
-        delivery = _delivery(root, manual, now)
+        delivery = _delivery(root, surroundings.aliases.qualified(root), manual, now)
         # Look for a duplicate first: the check for contradictions would otherwise compare a repeated event with itself.
         if await _is_duplicate(connection, delivery):
             return RecordedEvent(delivery.id, "duplicate")
@@ -107,14 +107,18 @@ async def record_manual_event(
     return RecordedEvent(delivery.id, "duplicate")
 
 
-def _delivery(root: Ref, manual: ManualEvent, now: datetime) -> Delivery:
-    """The delivery of a manual event: a CloudEvent, as if a client had sent it to POST /events."""
+def _delivery(root: Ref, subject: Ref, manual: ManualEvent, now: datetime) -> Delivery:
+    """The delivery of a manual event: a CloudEvent, as if a client had sent it to POST /events.
+
+    Args:
+        subject: the name of the root that means it for good, because another subject may get its newest name later.
+    """
     event = {
         "specversion": "1.0",
         "id": f"{experiment_id(root)} {manual.key}",
         "source": BY_HAND,
         "type": f"{_TYPE}{manual.event}",
-        "subject": root,
+        "subject": subject,
         **({"time": manual.occurred_at.astimezone(UTC)} if manual.occurred_at is not None else {}),
         "data": dict(sorted(manual.data.items())),
     }

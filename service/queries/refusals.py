@@ -60,19 +60,19 @@ def find_refusals(surroundings: Surroundings, found: Collection[LifecycleEvent],
         return origins.get((event.subject, event_id(event)), ())
 
     refusals = [
-        Refusal(event.subject, event.occurred_at, event.channel, event.reason, origins_of(event))
+        Refusal(surroundings.subject_of(event), event.occurred_at, event.channel, event.reason, origins_of(event))
         for event in standing_refusals(found)
     ]
     commanded = [event for event in found if any(origin.rule == COMMANDED for origin in origins_of(event))]
     for comment in _affordable(surroundings, _comments(commanded)):
         first = comment[0]
         refusals += [
-            Refusal(first.subject, first.occurred_at, "comment", reason, origins_of(first))
+            Refusal(surroundings.subject_of(first), first.occurred_at, "comment", reason, origins_of(first))
             for reason in _judge(surroundings, comment)
         ]
     refusals += [
-        Refusal(event.subject, event.occurred_at, "label", reason, origins_of(event))
-        for root in {surroundings.canonical(event.subject) for event in found} & surroundings.roots
+        Refusal(root, event.occurred_at, "label", reason, origins_of(event))
+        for root in {surroundings.subject_of(event) for event in found} & surroundings.roots
         for event, reason in futile_labels(surroundings.grounds(root), surroundings.fold(root))
     ]
     return sorted(refusals, key=lambda refusal: (refusal.occurred_at, refusal.subject, refusal.reason))
@@ -114,7 +114,7 @@ def _affordable(
     """The first of the comments: as many as can be judged in about a second, and at least one."""
     spent = 0
     for comment in islice(comments, _MOST_JUDGED):
-        subject = surroundings.canonical(comment[0].subject)
+        subject = surroundings.subject_of(comment[0])
         relatives = {subject, *surroundings.graph.ancestors(subject), *surroundings.graph.descendants(subject)}
         cost = sum(len(surroundings.events.get(relative, ())) for relative in relatives)
         if spent and spent + cost > _MOST_FOLDED:
@@ -134,7 +134,7 @@ def _comments(commanded: Iterable[LifecycleEvent]) -> list[list[LifecycleEvent]]
 
 def _judge(surroundings: Surroundings, comment: Sequence[LifecycleEvent]) -> list[str]:
     """The reasons why the commands of a comment have no effect."""
-    subject = surroundings.canonical(comment[0].subject)
+    subject = surroundings.subject_of(comment[0])
     roots = [subject] if subject in surroundings.roots else sorted(_served(surroundings, subject))
     if not roots:
         return list(_explain_absence(surroundings, subject, comment))

@@ -9,7 +9,7 @@ from service.lifecycle.declarations import declarations_in, value_of
 from service.lifecycle.errors import AmbiguousReference, Candidate, UnknownSubject
 from service.lifecycle.nearest import suggest
 from service.lifecycle.readings import Reading, abbreviated_hash, unwrap
-from service.lifecycle.references import Ref, experiment_id, split_project
+from service.lifecycle.references import Ref, experiment_id, join_project, split_project
 from service.providers import REFERENCES
 from service.storage import aliases, events, experiments, subjects
 from service.storage.database import Connection, Database
@@ -47,9 +47,9 @@ async def find_in(connection: Connection, named: str, *, is_new: bool = False) -
             raise UnknownSubject(unknown_id(named))
         return root
     reading = REFERENCES.read(named)
-    if reading.is_reference and not abbreviated_hash(reading.first[0]) and not is_new:
-        return reading.first[0]
     names = await aliases.read_all(connection)
+    if reading.is_reference and not abbreviated_hash(reading.first[0]) and not is_new:
+        return await _choose(connection, reading.first[0], names)
     found = await _search(connection, reading, names)
     if len(found) > 1:
         raise AmbiguousReference(reading.text, [await _describe(connection, subject, names) for subject in found])
@@ -57,7 +57,7 @@ async def find_in(connection: Connection, named: str, *, is_new: bool = False) -
         raise UnknownSubject(await _describe_absence(connection, reading))
     if is_new and not found:
         REFERENCES.check_form(reading.first[0])
-    return found[0] if found else reading.first[0]
+    return found[0] if found else await _choose(connection, reading.first[0], names)
 
 
 def experiment_named(named: str) -> UUID | None:
@@ -117,11 +117,43 @@ async def _known(
     connection: Connection, select: _Select, first: Sequence[Ref], others: Sequence[Ref], names: Aliases
 ) -> list[Ref]:
     """The subjects that `select` finds among the first readings or, if there are none, the first of the others."""
-    by_name = {name: subject for subject in (*first, *others) for name in names.names(subject)}
-    selected = {names.canonical(by_name[name]) for name in await select(connection, by_name.keys())}
-    meant = {names.canonical(subject) for subject in first} & selected
+    selected = await _select_known(connection, select, {*first, *others}, names)
+    meant = {one for subject in first for one in _preferred(subject, selected, names)}
     instead = [canonical for subject in others if (canonical := names.canonical(subject)) in selected]
     return sorted(meant) if meant else instead[:1]
+
+
+def _preferred(reference: Ref, known: Collection[Ref], names: Aliases) -> frozenset[Ref]:
+    """The known subjects that a reference means: those that it means now or, if none is known, that it meant before."""
+    return frozenset(names.meanings(reference)).intersection(known) or names.subjects(reference).intersection(known)
+
+
+async def _select_known(
+    connection: Connection, select: _Select, references: Collection[Ref], names: Aliases
+) -> set[Ref]:
+    """The canonical names of the subjects that references mean at some time, and of which `select` finds a name.
+
+    A name that several subjects share does not count.
+    """
+    meanings = frozenset[Ref]().union(*map(names.subjects, references))
+    by_name = {name: one for one in meanings for name in names.names(one) if names.canonical(name) == one}
+    return {by_name[name] for name in await select(connection, by_name.keys())}
+
+
+async def _choose(connection: Connection, reference: Ref, names: Aliases) -> Ref:
+    """The subject that a reference means. If its name is contested, the only one that is stored.
+
+    Raises:
+        AmbiguousReference: the reference means several subjects.
+    """
+    if not names.is_contested(reference):
+        return reference
+    known = await _select_known(connection, subjects.select_stored, [reference], names)
+    preferred = _preferred(reference, known, names) or names.meanings(reference)
+    if len(preferred) > 1:
+        described = [await _describe(connection, one, names) for one in sorted(preferred)]
+        raise AmbiguousReference(reference, described)
+    return next(iter(preferred))
 
 
 async def _describe(connection: Connection, subject: Ref, names: Aliases) -> Candidate:
@@ -162,7 +194,7 @@ async def _find_in_project(connection: Connection, subject: Ref) -> Ref | None:
     name, rest = split_project(subject)
     roots = [split_project(root) for root in await subjects.roots_around(connection, subject)]
     similar = suggest(rest, {other for project, other in roots if project == name and other != rest})
-    return Ref(name + similar) if similar else None
+    return join_project(name, similar) if similar else None
 
 
 async def _find_in_similar_project(connection: Connection, subject: Ref) -> Ref | None:
@@ -170,5 +202,8 @@ async def _find_in_similar_project(connection: Connection, subject: Ref) -> Ref 
     name, rest = split_project(subject)
     roots = await subjects.roots_around(connection, subject)
     similar = suggest(name, {split_project(root)[0] for root in roots} - {name})
-    stored = await subjects.select_stored(connection, [Ref(similar + rest)]) if similar else set()
-    return next(iter(stored), None)
+    if not similar:
+        return None
+    similar_subject = join_project(similar, rest)
+    names = (await aliases.read_all(connection)).names(similar_subject)
+    return similar_subject if await subjects.select_stored(connection, names) else None

@@ -1,5 +1,6 @@
-"""The table `aliases`: subjects and projects that were renamed, transferred or moved."""
+"""The table `aliases`: subjects and projects that were renamed, transferred or moved; and all names, with their ids."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
@@ -8,7 +9,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from service.lifecycle.aliases import Alias, Aliases
 from service.lifecycle.references import Ref
+from service.storage import identities
 from service.storage.database import Connection
+from service.storage.identities import Changes
 from service.storage.tables import aliases, exclusions, experiments
 
 _LOCK_SHARED = text("LOCK TABLE aliases IN ROW EXCLUSIVE MODE")
@@ -47,10 +50,12 @@ _SUBJECTS_IN_PROJECTS = text(
     """
     SELECT DISTINCT known.subject FROM unnest(CAST(:names AS text[])) AS project
     JOIN (
-        SELECT subject FROM events UNION ALL SELECT root FROM experiments UNION ALL SELECT subject FROM exclusions
+        SELECT subject FROM events UNION ALL SELECT evidence FROM links
+        UNION ALL SELECT root FROM experiments UNION ALL SELECT subject FROM exclusions
     ) AS known
         ON starts_with(known.subject, project || '#') OR starts_with(known.subject, project || '!')
-        OR starts_with(known.subject, project || '@')
+        OR starts_with(known.subject, project || '@') OR starts_with(known.subject, project || '~')
+        OR (strpos(project, '/') = 0 OR strpos(project, '{') > 0) AND starts_with(known.subject, project || '-')
     """
 )
 
@@ -63,19 +68,69 @@ async def affected_subjects(connection: Connection, names: Collection[str]) -> s
     if not names:
         return set()
     known_aliases = await read_all(connection)
-    all_names = set(names).union(*(known_aliases.names(Ref(name)) for name in names))
+    all_names = _with_other_names(known_aliases, names)
     # The query also searches experiments and exclusions, because these may be stored under a name that no event has.
     members = await connection.scalars(_SUBJECTS_IN_PROJECTS, {"names": sorted(all_names)})
     # After a chain of renames, a root or an excluded subject may be stored under a name that is not found above.
     roots = await connection.scalars(union(select(experiments.c.root), select(exclusions.c.subject)))
     renamed = {root for root in roots if known_aliases.canonical(Ref(root)) != root}
-    return {Ref(subject) for subject in {*members, *all_names, *renamed}}
+    # A link may name a subject by a name that no event has.
+    return _with_other_names(known_aliases, {*members, *all_names, *renamed})
+
+
+def _with_other_names(known: Aliases, names: Iterable[str]) -> set[Ref]:
+    subjects = (subject for name in names for subject in known.subjects(Ref(name)))
+    return set(map(Ref, names)).union(*map(known.names, subjects))
+
+
+# PostgreSQL returns one row even if nothing was ever renamed or identified.
+_ALL = text(
+    """
+    SELECT version, old, new, renamed_at FROM (VALUES (true)) AS always(singleton)
+    LEFT JOIN identity_version USING (singleton) LEFT JOIN aliases ON true
+    """
+)
+_MOST_CACHED = 4
+_cached: dict[tuple[UUID, frozenset[Alias]], Aliases] = {}
 
 
 async def read_all(connection: Connection) -> Aliases:
-    """Read all recorded renames."""
-    rows = await connection.execute(select(aliases.c.old, aliases.c.new, aliases.c.renamed_at))
-    return Aliases(Alias(Ref(row.old), Ref(row.new), row.renamed_at) for row in rows)
+    """Read all names: the recorded renames, and the names of ids.
+
+    Ids are many and change rarely, so they are read only once for each of their versions.
+    """
+    rows = (await connection.execute(_ALL)).all()
+    renames = frozenset(Alias(Ref(row.old), Ref(row.new), row.renamed_at) for row in rows if row.old is not None)
+    version: UUID | None = rows[0].version
+    if version is None:
+        return Aliases(renames)
+    known = _cached.get((version, renames))
+    if known is None:
+        # Thousands of projects take a while, so other tasks go on meanwhile.
+        known = await asyncio.to_thread(Aliases, renames, await identities.read_shared(connection))
+    _cached[version, renames] = known
+    while len(_cached) > _MOST_CACHED:
+        del _cached[next(iter(_cached))]
+    return known
+
+
+async def record_identities(connection: Connection, changes: Changes) -> set[Ref]:
+    """Record the names of ids, and return the stored subjects that are others now.
+
+    The caller has the lock that the changes need.
+    """
+    if not changes.names:
+        await identities.write(connection, changes)
+        return set()
+    before = await read_all(connection)
+    await identities.write(connection, changes)
+    after = await read_all(connection)
+    changed = {name for name in changes.names if _changes_meaning(name, before, after)}
+    return await affected_subjects(connection, changed)
+
+
+def _changes_meaning(name: Ref, before: Aliases, after: Aliases) -> bool:
+    return after.is_contested(name) or before.subjects(name) != after.subjects(name)
 
 
 _WITHDRAW = text("DELETE FROM aliases WHERE delivery_id = ANY(:deliveries) RETURNING old, new")

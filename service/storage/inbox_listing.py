@@ -90,28 +90,33 @@ def _about(names: Collection[Ref]) -> CTE:
     return stated.cte("about").prefix_with("MATERIALIZED")
 
 
-async def read_subjects(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Ref]:
-    """Read the subject that each delivery is about, for the deliveries that state an event or a link.
+async def read_subjects(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, list[Ref]]:
+    """Read stored names of the subjects of each delivery that states an event or a link.
 
-    If a delivery is about several subjects, an item or a change comes before a branch, a run and a commit. A branch is
-    left out unless it is an experiment: the name of a fork's branch has the name of the fork's owner, who is a person.
+    They are the first branch and the first other subject. Items and changes come first, then branches, runs and
+    commits.
     """
-    rows = await connection.execute(_SUBJECTS, {"ids": ids})
-    return {row.delivery_id: Ref(row.subject) for row in rows}
+    subjects: dict[UUID, list[Ref]] = {}
+    for row in await connection.execute(_SUBJECTS, {"ids": ids}):
+        subjects.setdefault(row.delivery_id, []).append(Ref(row.subject))
+    return subjects
 
 
 _SUBJECTS = text(
     """
-    SELECT DISTINCT ON (delivery_id) delivery_id, subject FROM (
-        SELECT delivery_id, subject FROM event_deliveries WHERE delivery_id = ANY(:ids)
-        UNION
-        SELECT delivery_id, evidence FROM link_statements WHERE delivery_id = ANY(:ids)
-    ) AS stated
-    WHERE NOT starts_with(subject, 'branch:')
-        OR EXISTS (SELECT FROM experiments WHERE experiments.root = stated.subject)
-    ORDER BY delivery_id,
-        CASE split_part(subject, ':', 1) WHEN 'branch' THEN 1 WHEN 'run' THEN 2 WHEN 'commit' THEN 3 ELSE 0 END,
-        subject
+    SELECT delivery_id, subject FROM (
+        SELECT DISTINCT ON (delivery_id, rank = 1) delivery_id, subject, rank FROM (
+            SELECT delivery_id, subject,
+                CASE split_part(subject, ':', 1) WHEN 'branch' THEN 1 WHEN 'run' THEN 2 WHEN 'commit' THEN 3 ELSE 0 END
+                AS rank
+            FROM (
+                SELECT delivery_id, subject FROM event_deliveries WHERE delivery_id = ANY(:ids)
+                UNION
+                SELECT delivery_id, evidence FROM link_statements WHERE delivery_id = ANY(:ids)
+            ) AS stated
+        ) AS ranked
+        ORDER BY delivery_id, rank = 1, rank, subject
+    ) AS first ORDER BY delivery_id, rank
     """
 )
 

@@ -169,30 +169,35 @@ NEIGHBOURHOOD = text(
             SELECT evidence FROM links WHERE targets @> ARRAY[below.subject] OFFSET 0
         ) AS found
     ), served(subject) AS (
-        SELECT unnest(ARRAY(SELECT subject FROM below LIMIT :most_subjects))
+        SELECT unnest(ARRAY(SELECT subject FROM below LIMIT :most_subjects) || CAST(:above AS text[]))
         UNION
         SELECT found.target FROM served CROSS JOIN LATERAL (
             SELECT unnest(targets) AS target FROM links WHERE evidence = served.subject OFFSET 0
         ) AS found
     )
-    SELECT evidence, unnest(targets) AS target FROM links
-    WHERE evidence = ANY(ARRAY(SELECT subject FROM served LIMIT :most_subjects)) LIMIT :most
+    SELECT evidence, channel, stated_by, targets, stated_at FROM (
+        SELECT links.*, sum(cardinality(targets)) OVER (ROWS UNBOUNDED PRECEDING) - cardinality(targets) AS before
+        FROM links WHERE evidence = ANY(ARRAY(SELECT subject FROM served LIMIT :most_subjects)) LIMIT :most
+    ) AS found WHERE before < :most
     """
 )
 
 
-async def neighbourhood(connection: Connection, subjects: Collection[Ref], most: int) -> list[tuple[Ref, Ref]]:
-    """Read the links that decide which of the subjects are experiments, and which evidence they have.
+async def neighbourhood(
+    connection: Connection, subjects: Collection[Ref], most: int, above: Collection[Ref] = ()
+) -> list[LinkSet]:
+    """Read the sets of links that decide which of the subjects are experiments, and which evidence they have.
 
     Args:
-        most: the largest number of links to read. If the result has this number of links, there may be more.
-
-    Returns:
-        (evidence, target) pairs.
+        most: the number of links and of sets after which no further set is read.
+        above: further subjects. Their ancestors are read, but not their evidence.
     """
-    limits = {"most": most, "most_subjects": 2 * most + len(subjects)}
-    rows = await connection.execute(NEIGHBOURHOOD, {"subjects": sorted(subjects), **limits})
-    return [(evidence, target) for evidence, target in rows]
+    limits = {"most": most, "most_subjects": 2 * most + len(subjects) + len(above)}
+    rows = await connection.execute(NEIGHBOURHOOD, {"subjects": sorted(subjects), "above": sorted(above), **limits})
+    return [
+        LinkSet(Ref(row.evidence), row.channel, Ref(row.stated_by), frozenset(row.targets), row.stated_at)
+        for row in rows
+    ]
 
 
 _HEADS = text(

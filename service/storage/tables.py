@@ -14,6 +14,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ColumnElement,
+    Date,
     DateTime,
     Index,
     Integer,
@@ -164,6 +165,35 @@ pushes = Table(
     Index("pushes_deployed", "project", "pushed_at", postgresql_where=text("deployed")),
 )
 """Pushes that moved a default branch: they tell which commits a deployed commit contains."""
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("holder", Text, nullable=False, comment="the id on its site: see service/lifecycle/identities.py"),
+    Column("name", Text, nullable=False),
+    Column("first_at", _timestamp, nullable=False, comment="the earliest time at which a delivery shows the name"),
+    Column("last_day", Date, nullable=False, comment="the latest such day"),
+    Column("sources", ARRAY(Text), nullable=False, comment="the sources of these deliveries"),
+    Column("is_shared", Boolean, nullable=False, comment="whether all readers of names need this row"),
+    PrimaryKeyConstraint("holder", "name"),
+    Index("identities_name", "name"),
+    Index("identities_shared", "holder", postgresql_where=text("is_shared")),
+)
+"""The ids of projects and items, and the names that each id has had.
+
+`is_shared` is true for projects, and for items that have had several names. The others are many, and only tell whether
+an item has got another name.
+"""
+
+identity_version = Table(
+    "identity_version",
+    metadata,
+    Column("singleton", Boolean, nullable=False),
+    Column("version", Uuid, nullable=False, comment="changes with each change of a shared row of `identities`"),
+    PrimaryKeyConstraint("singleton"),
+    CheckConstraint("singleton", name="is_single"),
+)
+"""One row, by which a process knows whether its copy of the shared rows of `identities` is current."""
 
 touch_marks = Sequence("touch_marks", metadata=metadata, data_type=BigInteger)
 

@@ -34,8 +34,8 @@ _WHAT = "deliveries processed by one worker"
 COLUMNS = ("id", "source", "provider", "provider_id", "headers", "body", "body_bytes", "received_at")
 """The columns of a pending delivery."""
 CLEAR = """
-    TRUNCATE deliveries, events, spare_events, event_deliveries, links, link_statements, aliases, touched, experiments,
-        exclusions
+    TRUNCATE deliveries, events, spare_events, event_deliveries, links, link_statements, aliases, identities,
+        identity_version, touched, experiments, exclusions
 """
 _SNAPSHOT = b"loopgauge_snapshot_timestamp_seconds"
 _IS_LEFT = "SELECT EXISTS (SELECT FROM deliveries WHERE verdict IS NULL) OR EXISTS (SELECT FROM touched)"

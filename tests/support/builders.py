@@ -322,6 +322,13 @@ def renamed(old: str, full_name: str, when: datetime) -> GitHubRequest:
     return github("repository", {"action": "renamed", "repository": repository, "changes": changes})
 
 
+def of_repository(name: str, request: GitHubRequest) -> GitHubRequest:
+    """The delivery with the id of the repository that has this name in other deliveries: it was renamed."""
+    payload = json.loads(request.body)
+    payload["repository"]["id"] = json.loads(Issue(repository=name, created_at=at(1)).opened().body)["repository"]["id"]
+    return github(request.event, payload)
+
+
 def raw_payload(body: object = b"{}") -> RawPayload:
     """The raw payload of a delivery with this body, which is bytes or a value to encode as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -19,7 +19,7 @@ from service.pipeline.project import project_dirty
 from service.pipeline.snapshot import ExperimentCache, take_snapshot
 from service.rules.model import Rules
 from service.settings import Settings, load_rules
-from service.storage import experiments, inbox, inbox_listing
+from service.storage import aliases, experiments, inbox, inbox_listing
 from service.storage.database import Database
 from service.storage.tables import exclusions
 from service.telemetry import Telemetry
@@ -127,6 +127,12 @@ async def all_experiments(database: Database) -> dict[str, Experiment]:
     """Every experiment, by root."""
     async with database.transaction() as connection:
         return {experiment.root: experiment for experiment in await experiments.read_all(connection)}
+
+
+async def stored_names(database: Database, subject: str) -> list[Ref]:
+    """The names under which something may be stored about a subject."""
+    async with database.transaction() as connection:
+        return sorted((await aliases.read_all(connection)).names(Ref(subject)))
 
 
 async def all_exclusions(database: Database) -> dict[str, Exclusion]:

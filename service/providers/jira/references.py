@@ -14,6 +14,7 @@ _NO_PROJECTS = "AES|COVID|CVE|GPT|HTTP|ISO|PEP|RFC|SHA|TLS|UTF"
 _PROJECT = re.compile("[A-Za-z][A-Za-z0-9_]{0,29}")
 _NUMBER = "[1-9][0-9]{0,8}"
 _KEY = re.compile(f"{_PROJECT.pattern}-{_NUMBER}")
+_FORM = "[A-Za-z][A-Za-z0-9_]*-[0-9]+"
 # The segments of a path that precede a key. Pages of a service desk end with the key.
 _BEFORE_KEYS = frozenset({"browse", "issue", "issues"})
 _SERVICE_DESK = "servicedesk"
@@ -32,10 +33,16 @@ def _read_key(text: str) -> Claim:
     return Claim((Ref(f"jira:{text.upper()}"),)) if _KEY.fullmatch(text) else Claim()
 
 
+def _canonical(name: str) -> str:
+    """Write the key in capitals. The qualifier after `~`, such as the host of a site, is in lower case."""
+    key, tilde, qualifier = name.partition("~")
+    return f"{key.upper()}{tilde}{qualifier.lower()}"
+
+
 REFERENCES = ReferenceGrammar(
-    form="[A-Za-z][A-Za-z0-9_]*-[0-9]+",
+    form=f"{_FORM}(~[A-Za-z0-9.:/_\\[\\]-]+)?",
     example="jira:ML-12",
-    canonical=str.upper,
+    canonical=_canonical,
     key=KeyGrammar(
         project=_PROJECT,
         any_project=f"(?!(?:{_NO_PROJECTS})-)[A-Z][A-Z0-9_]{{1,29}}",
@@ -57,6 +64,6 @@ def is_project_key(key: str) -> bool:
 
 def reference(key: str | None) -> Ref | None:
     """The reference of the ticket with this key, or None if the text is not a key."""
-    if not key or len(key) > _LONGEST_KEY or not re.fullmatch(REFERENCES.form, key):
+    if not key or len(key) > _LONGEST_KEY or not re.fullmatch(_FORM, key):
         return None
-    return Ref(f"jira:{REFERENCES.canonical(key)}")
+    return Ref(f"jira:{key.upper()}")

@@ -13,8 +13,8 @@ from service.lifecycle.events import Active, Declared, LifecycleEvent, Proposed
 from service.lifecycle.evidence import LinkSet
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref
+from service.pipeline import linked, surroundings
 from service.pipeline import project as projection
-from service.pipeline import surroundings
 from service.pipeline.project import project_dirty
 from service.pipeline.surroundings import Surroundings
 from service.storage import recording
@@ -64,7 +64,7 @@ async def test_dense_links_within_the_limit_give_one_experiment(database: Databa
 async def test_subjects_with_too_many_links_are_set_aside_together_and_stop_no_other(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(surroundings, "MOST_LINKS", 400)
+    monkeypatch.setattr(linked, "MOST_LINKS", 400)
     monkeypatch.setattr(projection, "MOST_LINKS", 400)
     read = _count_readings(monkeypatch)
     await _record_dense(database)
@@ -92,7 +92,7 @@ def _count_readings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 async def test_a_subject_that_is_set_aside_stays_so_when_more_is_said_about_it(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(surroundings, "MOST_LINKS", 400)
+    monkeypatch.setattr(linked, "MOST_LINKS", 400)
     await _record_dense(database)
     await project(database)
     await _record(database, [Active(DENSE[0], at(3, "00:00:00"))])
@@ -109,7 +109,7 @@ async def test_a_subject_that_was_set_aside_is_projected_once_it_has_few_links(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as limited:
-        limited.setattr(surroundings, "MOST_LINKS", 400)
+        limited.setattr(linked, "MOST_LINKS", 400)
         await _record_dense(database)
         await project(database)
     while await project_dirty(database, lambda: at(3)):
@@ -121,7 +121,7 @@ async def test_a_subject_that_was_set_aside_is_projected_once_it_has_few_links(
 async def test_evidence_of_an_unmarked_subject_with_much_evidence_is_projected(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(surroundings, "MOST_LINKS", 10)
+    monkeypatch.setattr(linked, "MOST_LINKS", 10)
     hub, change = Ref("jira:NONE-1"), Ref("github:acme/app!7")
     await _record(database, [], [_links(Ref(f"commit:{number:040}"), [hub]) for number in range(100)])
     while await project_dirty(database, lambda: at(2)):

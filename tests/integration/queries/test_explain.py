@@ -349,7 +349,7 @@ async def test_an_explanation_reads_the_renames_once(database: Database) -> None
     read: list[str] = []
 
     def record(*arguments: Any) -> None:
-        read.extend([arguments[2]] if "FROM aliases" in arguments[2] else [])
+        read.extend([arguments[2]] if "JOIN aliases" in arguments[2] else [])
 
     event.listen(database.engine.sync_engine, "before_cursor_execute", record)
     # The commit is evidence of the experiment, so the explanation reads the surroundings of the commit and then of

@@ -9,14 +9,14 @@ from sqlalchemy import text
 from service.lifecycle.references import Ref
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_dirty
-from service.storage import dirty_subjects, events, experiments, inbox, inbox_listing
+from service.storage import aliases, dirty_subjects, events, experiments, inbox, inbox_listing
 from service.storage.database import Connection, Database
 from service.storage.dry_run import open_dry_run
 from service.storage.errors import DatabaseUnavailable
 from service.storage.inbox import DeliveryVerdict
 from service.telemetry import Telemetry
 from tests.support.builders import Issue, at
-from tests.support.road import RULES, all_experiments, deliver, settle, store_deliveries
+from tests.support.road import RULES, all_experiments, deliver, settle, store_deliveries, stored_names
 from tests.support.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.oldest_postgresql_too
@@ -29,6 +29,8 @@ COPIED = (
     "links",
     "link_statements",
     "aliases",
+    "identities",
+    "identity_version",
     "touched",
     "experiments",
     "exclusions",
@@ -39,21 +41,26 @@ def _now() -> datetime:
     return at(20)
 
 
+async def _names(connection: Connection) -> list[Ref]:
+    return sorted((await aliases.read_all(connection)).names(ISSUE))
+
+
 async def _counts(connection: Connection) -> dict[str, int]:
     return {table: await connection.scalar(text(f"SELECT count(*) FROM {table}")) or 0 for table in COPIED}
 
 
 async def test_changes_of_the_copies_do_not_change_the_tables(database: Database) -> None:
     await deliver(database, OPENED)
+    names = await stored_names(database, ISSUE)
     async with open_dry_run(database) as copies, copies.transaction() as connection:
-        assert set(await events.events_of(connection, [ISSUE])) == {ISSUE}
-        await events.delete_subjects(connection, [ISSUE])
+        assert await events.events_of(connection, names)
+        await events.delete_subjects(connection, names)
         await experiments.replace(connection, [], [ISSUE])
-        assert await events.events_of(connection, [ISSUE]) == {}
+        assert await events.events_of(connection, names) == {}
         assert await experiments.read_all(connection) == []
     assert set(await all_experiments(database)) == {ISSUE}
     async with database.transaction() as connection:
-        assert await events.events_of(connection, [ISSUE])
+        assert await events.events_of(connection, names)
 
 
 async def test_the_copies_have_the_rows_and_indexes_of_the_tables(database: Database) -> None:
@@ -69,16 +76,17 @@ async def test_the_copies_have_the_rows_and_indexes_of_the_tables(database: Data
 async def test_a_dry_run_leaves_nothing_on_its_connection(database_url: str) -> None:
     database = Database(database_url, pool_size=1)
     await deliver(database, OPENED)
+    names = await stored_names(database, ISSUE)
     for _ in range(2):
         async with open_dry_run(database) as copies:
             async with copies.transaction() as connection:
-                await events.delete_subjects(connection, [ISSUE])
+                await events.delete_subjects(connection, names)
             await project_dirty(copies, _now)
         async with database.transaction() as connection:
             temporary = "SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relkind IN ('r', 'S')"
             assert await connection.scalar(text(temporary)) == 0
             assert await connection.scalar(text("SHOW statement_timeout")) == "30s"
-            assert await events.events_of(connection, [ISSUE])
+            assert await events.events_of(connection, names)
     await deliver(database, Issue(number=46, created_at=at(2)).opened())
     assert len(await all_experiments(database)) == 2
     await database.close()
@@ -87,16 +95,17 @@ async def test_a_dry_run_leaves_nothing_on_its_connection(database_url: str) -> 
 async def test_a_failed_dry_run_changes_nothing(database_url: str) -> None:
     database = Database(database_url, pool_size=1)
     await deliver(database, OPENED)
+    names = await stored_names(database, ISSUE)
 
     async def fail() -> None:
         async with open_dry_run(database) as copies, copies.transaction() as connection:
-            await events.delete_subjects(connection, [ISSUE])
+            await events.delete_subjects(connection, names)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await fail()
     async with database.transaction() as connection:
-        assert await events.events_of(connection, [ISSUE])
+        assert await events.events_of(connection, names)
     await database.close()
 
 
@@ -155,7 +164,7 @@ async def test_a_dry_run_copies_the_tables_in_the_schema_of_the_url(empty_databa
     async with open_dry_run(apart) as copies:
         async with copies.transaction() as connection:
             assert [one.root for one in await experiments.read_all(connection)] == [ISSUE]
-            await events.delete_subjects(connection, [ISSUE])
+            await events.delete_subjects(connection, await _names(connection))
             await experiments.replace(connection, [], [ISSUE])
         async with copies.transaction() as connection:
             assert await experiments.read_all(connection) == []

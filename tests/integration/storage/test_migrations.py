@@ -1,5 +1,7 @@
 """The migrations create the declared tables, and upgrade older schemas."""
 
+from dataclasses import replace
+
 import alembic.command
 import alembic.config
 import pytest
@@ -9,15 +11,25 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from service.lifecycle.exclusions import Exclusion
+from service.pipeline import interpret
 from service.pipeline.interpret import interpret_delivery
 from service.pipeline.project import project_dirty
+from service.queries.replay import Replay
 from service.storage import inbox, recording
 from service.storage.database import Database
 from service.storage.errors import DatabaseError, DatabaseUnprepared
 from service.storage.recording import InterpretedDelivery
 from service.storage.tables import metadata
-from tests.support.builders import Issue, at, github
-from tests.support.road import RULES, all_exclusions, all_experiments
+from tests.support.builders import Issue, PullRequest, at, github, workflow_run
+from tests.support.road import (
+    RULES,
+    TERMS,
+    all_exclusions,
+    all_experiments,
+    deliver,
+    exported_samples,
+    settle,
+)
 
 pytestmark = pytest.mark.oldest_postgresql_too
 
@@ -123,6 +135,38 @@ async def test_after_the_migration_to_exclusions_subjects_with_a_mark_are_projec
         pass
     assert set(await all_experiments(database)) == {"github:acme/app#45"}
     assert await all_exclusions(database) == {"github:acme/app#46": Exclusion("duplicate", at(5))}
+
+
+async def test_the_migration_to_identities_and_a_replay_after_it_keep_every_figure(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pull = PullRequest(created_at=at(3))
+    issue, closed = Issue(created_at=at(2)).labeled("outcome:failed", at(5))[0].closed(at(6))
+    other = Issue(number=46, repository="acme/web", created_at=at(2), labels=("experiment", "team:ads"))
+    told = [issue.opened(), pull.opened(), workflow_run(pull.head, at(4)), closed, other.opened()]
+    with monkeypatch.context() as earlier:
+        # The earlier release stored plain names, and no ids.
+        read = interpret.interpret_delivery
+        earlier.setattr(interpret, "interpret_delivery", lambda *given: replace(read(*given), identities=()))
+        await deliver(database, *told)
+    before = await all_experiments(database), await _figures(database)
+    async with database.transaction() as connection:
+        await connection.run_sync(_downgrade, "0009")
+    await database.migrate()
+    await settle(database)
+    assert (await all_experiments(database), await _figures(database)) == before
+    result = await Replay(RULES, TERMS, lambda: at(8), lambda *_: None).run(database)
+    assert (result.deliveries, result.changed) == (len(told), {})
+    assert (await all_experiments(database), await _figures(database)) == before
+    async with database.transaction() as connection:
+        subjects = set(await connection.scalars(text("SELECT DISTINCT subject FROM events")))
+    assert not [subject for subject in subjects if subject.startswith("github:acme/")]
+    assert len(before[0]) == 2
+
+
+async def _figures(database: Database) -> dict[tuple[str, ...], float]:
+    shown = await exported_samples(database, at(8))
+    return {name: value for name, value in shown.items() if "duration" not in name[0]}
 
 
 async def test_the_index_of_link_targets_keeps_no_pending_list(database: Database) -> None:

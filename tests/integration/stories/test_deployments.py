@@ -29,6 +29,7 @@ from tests.support.builders import (
     at,
     changed,
     deployment_status,
+    of_repository,
     push,
     renamed,
     terms,
@@ -212,7 +213,9 @@ async def test_only_the_shipment_goes_down(database: Database) -> None:
 
 async def test_a_renamed_repository_keeps_its_chain(database: Database) -> None:
     after = push("main", sha(12), at(5), repository="acme/web", before=sha(11), after=sha(12))
-    await deliver(database, *merged(1, 11), moved(10, 11), renamed("app", "acme/web", at(4)), after, deployed(12))
+    repository = json.loads(after.body)["repository"]
+    later = [of_repository("acme/app", one) for one in (after, deployed(12, repository=repository))]
+    await deliver(database, *merged(1, 11), moved(10, 11), renamed("app", "acme/web", at(4)), *later)
     assert await shipped(database) == {"github:acme/web#1": at(6)}
 
 

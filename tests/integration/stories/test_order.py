@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from service.deliveries.observation import (
     Commented,
+    Identified,
     Kind,
     Linked,
     Looked,
@@ -28,6 +29,7 @@ from service.lifecycle.events import LifecycleEvent, Shipped
 from service.lifecycle.evidence import Graph, LinkSet
 from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
+from service.lifecycle.identities import merge
 from service.lifecycle.pushes import Push, Shipments
 from service.lifecycle.references import Ref
 from service.lifecycle.trust import find_objection, is_outspoken, projects_of
@@ -68,13 +70,15 @@ ENDS: Sequence[Kind] = ("deleted", "restored", "archived", "unarchived")
 
 @dataclass(frozen=True)
 class Told:
-    """The observations of one delivery."""
+    """The observations of one delivery, and the ids that it tells."""
 
     provider: str
     observations: tuple[Observation, ...]
+    ids: tuple[Identified, ...] = ()
+    source: str = "one"
 
     def interpreted(self) -> Interpretation:
-        return apply_rules(RULES, self.provider, self.observations, NO_PAYLOAD)
+        return apply_rules(RULES, self.provider, (*self.observations, *self.ids), NO_PAYLOAD)
 
 
 # Use few moments, so that many of the drawn events have the same time.
@@ -221,11 +225,56 @@ ends = st.builds(
     st.sampled_from(ENDS),
     moments,
 )
+# Lost renames, transfers, names that another project gets, and one name on two sites.
+SITES = ("github.com", "ghe.acme.com")
+JIRA_SITES = ("acme.atlassian.net", "jira.acme.com")
+NAMED = ("github:acme/app", "github:acme/web", "github:acme/docs", "github:acme/site")
+sightings = st.builds(
+    lambda name, site, number, when: Told("github", (), (Identified(Ref(name), site, number, when),)),
+    st.sampled_from(NAMED),
+    st.sampled_from((*SITES, SITES[0])),
+    st.sampled_from(["1", "2", "3"]),
+    moments,
+)
+moved_tickets = st.builds(
+    lambda key, site, when: Told("jira", (), _ticket_ids(key, site, when)),
+    st.sampled_from(["ML-1", "AI-1", "OPS-3"]),
+    st.sampled_from(JIRA_SITES),
+    moments,
+)
+
+
+def _ticket_ids(key: str, site: str, when: datetime) -> tuple[Identified, ...]:
+    """The ids of a ticket that was moved to the project OPS, and whose project got the key AI."""
+    project = key.partition("-")[0]
+    number = {"ML": "10000", "AI": "10000", "OPS": "20000"}[project]
+    return Identified(Ref(f"jira:{project}"), site, number, when), Identified(Ref(f"jira:{key}"), site, "555", when)
+
+
+@st.composite
+def identified(draw: st.DrawFn, told: st.SearchStrategy[Told]) -> Told:
+    """A delivery that tells the id of the project whose name its observations have, and maybe of another project."""
+    one, when = draw(told), draw(moments)
+    if one.provider == "jira":
+        return replace(one, ids=_ticket_ids("ML-1", draw(st.sampled_from(JIRA_SITES)), when))
+    site, names = draw(st.sampled_from((*SITES, SITES[0], SITES[0]))), draw(st.sets(st.sampled_from(NAMED[1:])))
+    numbers = draw(st.permutations(["1", "2", "3", "4"]))
+    return replace(
+        one,
+        source=draw(st.sampled_from(["one", "two"])),
+        ids=tuple(
+            Identified(Ref(name), site, number, when)
+            for name, number in zip(["github:acme/app", *sorted(names)], numbers, strict=False)
+        ),
+    )
+
+
+told = st.one_of(
+    *(about_an_item(), about_an_item(), about_a_change(), runs, comments, renames, ends, pushes(), deployments),
+    *(checks, parents, types),
+)
 stories = st.lists(
-    st.one_of(
-        *(about_an_item(), about_an_item(), about_a_change(), runs, comments, renames, ends, pushes(), deployments),
-        *(checks, parents, types),
-    ),
+    st.one_of(told, identified(told), identified(told), sightings, moved_tickets),
     min_size=3,
     max_size=14,
 )
@@ -233,22 +282,14 @@ stories = st.lists(
 
 def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str, Exclusion]]:
     """Derive the experiments and exclusions of all observations, naively and in one pass."""
-    interpreted = [one.interpreted() for one in told]
-    aliases = Aliases(alias for one in interpreted for alias in one.aliases)
+    said = [_said(one) for one in told]
+    interpreted = [one.qualified() for one in said]
+    holdings = merge(holding for one in said for holding in one.holdings()).values()
+    aliases = Aliases((alias for one in interpreted for alias in one.aliases), holdings)
     heard: dict[Ref, set[LifecycleEvent]] = {}
-    newest: dict[tuple[str, ...], LinkSet] = {}
-    for one in interpreted:
-        for event in one.events:
-            heard.setdefault(aliases.canonical(event.subject), set()).add(event)
-        for link in one.links:
-            known = newest.setdefault((link.evidence, link.channel, link.stated_by), link)
-            if (known.stated_at, sorted(known.targets)) < (link.stated_at, sorted(link.targets)):
-                newest[link.evidence, link.channel, link.stated_by] = link
-    graph = Graph.of(
-        (aliases.canonical(link.evidence), aliases.canonical(target))
-        for link in newest.values()
-        for target in link.targets
-    )
+    for event in (event for one in interpreted for event in one.events):
+        heard.setdefault(aliases.canonical(event.subject, event.occurred_at), set()).add(event)
+    graph = _graph_of([link for one in interpreted for link in one.links], aliases)
     ends = find_ends(heard)
     marks = [subject for subject, own in heard.items() if is_marked(own)]
     deleted = {subject: end for subject in marks if (end := deletion_of(subject, ends))}
@@ -269,22 +310,24 @@ def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str,
         ]
 
     def projects(subject: Ref) -> frozenset[str]:
-        return projects_of(aliases.names(subject))
+        return projects_of(aliases.own_names(subject))
 
     def attempts(root: Ref) -> list[Attempt]:
         serving = sorted(graph.descendants(root) & marked)
         return [Attempt(heard[one], part_of(one, root)) for one in serving]
 
-    def part_of(attempt: Ref, root: Ref) -> Callable[[Ref], bool]:
+    def part_of(attempt: Ref, root: Ref) -> Callable[[LifecycleEvent], bool]:
         subjects = {attempt} | graph.descendants(attempt) - {root}
-        return lambda name: aliases.canonical(name) in subjects
+        return lambda event: aliases.canonical(event.subject, event.occurred_at) in subjects
 
     def is_root(subject: Ref) -> bool:
         above, below = graph.ancestors(subject) & marked, graph.descendants(subject)
         return above <= below and all(subject < other for other in above)
 
     experiments: dict[str, Experiment] = {
-        root: fold(root, heard[root], evidence_for(root), attempts(root)) for root in marked if is_root(root)
+        root: fold(root, heard[root], evidence_for(root), attempts(root), aliases.renamed_teams(root))
+        for root in marked
+        if is_root(root)
     }
     alone = (subject for subject in heard if not graph.ancestors(subject) & marked)
     excluded: dict[str, Exclusion] = {
@@ -300,8 +343,23 @@ def _rests(experiment: Experiment, end: Exclusion) -> bool:
     return experiment.concluded_at is None and experiment.last_activity_at <= end.since
 
 
+def _graph_of(links: Iterable[LinkSet], aliases: Aliases) -> Graph:
+    def meant(name: Ref, link: LinkSet) -> Ref:
+        return aliases.canonical(name, link.stated_at, link.stated_by)
+
+    newest: dict[tuple[str, ...], LinkSet] = {}
+    for link in links:
+        key = meant(link.evidence, link), link.channel, meant(link.stated_by, link)
+        known = newest.setdefault(key, link)
+        if (known.stated_at, sorted(known.targets)) < (link.stated_at, sorted(link.targets)):
+            newest[key] = link
+    return Graph.of(
+        (meant(link.evidence, link), meant(target, link)) for link in newest.values() for target in link.targets
+    )
+
+
 def _find_shipping(
-    interpreted: Sequence[Interpretation],
+    interpreted: Sequence[InterpretedDelivery],
     heard: Mapping[Ref, Iterable[LifecycleEvent]],
     graph: Graph,
     aliases: Aliases,
@@ -331,7 +389,9 @@ def test_the_order_of_observations_makes_no_difference(story: list[Told], data: 
 
 @given(stories)
 def test_splitting_a_delivery_into_several_makes_no_difference(story: list[Told]) -> None:
-    split = [Told(one.provider, (observation,)) for one in story for observation in one.observations]
+    # The ids stay with the observations whose project they identify.
+    split = [replace(one, observations=(each,)) for one in story for each in one.observations]
+    split += [replace(one, observations=()) for one in story]
     assert derived_from(split) == derived_from(story)
 
 
@@ -348,12 +408,22 @@ def _said(told: Told) -> InterpretedDelivery:
     interpreted = told.interpreted()
     brought: dict[LifecycleEvent, str] = {statement.event: statement.rule for statement in interpreted.statements}
     by = uuid5(NAMESPACE_OID, repr(told))
-    return InterpretedDelivery(by, at(2), brought, interpreted.links, interpreted.aliases, pushes=interpreted.pushes)
+    return InterpretedDelivery(
+        by,
+        at(2),
+        brought,
+        interpreted.links,
+        interpreted.aliases,
+        interpreted.pushes,
+        interpreted.identities,
+        told.source,
+    )
 
 
 async def _forget(database: Database) -> None:
     async with database.transaction() as connection:
         tables = "events, event_deliveries, spare_events, links, aliases, pushes, touched, experiments, exclusions"
+        tables += ", identities, identity_version"
         await connection.exec_driver_sql(f"TRUNCATE {tables}")
 
 

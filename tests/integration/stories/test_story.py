@@ -11,13 +11,14 @@ from service.demo.post import zulu
 from service.lifecycle.codec import event_id
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
+from service.pipeline.linked import read_links
 from service.providers import PROVIDERS
 from service.rules.apply import apply_rules
 from service.rules.document import RulesFile
 from service.rules.model import Rules
 from service.rules.reader import read_rules
 from service.settings import packaged_rules
-from service.storage import events, inbox_listing, links, recording
+from service.storage import aliases, events, inbox_listing, recording
 from service.storage.database import Database
 from service.storage.recording import InterpretedDelivery
 from tests.support.builders import (
@@ -28,11 +29,12 @@ from tests.support.builders import (
     PullRequest,
     at,
     changed,
+    of_repository,
     renamed,
     workflow_run,
 )
 from tests.support.documents import example
-from tests.support.road import RULES, all_experiments, api, deliver, exported_samples, settle
+from tests.support.road import RULES, all_experiments, api, deliver, exported_samples, settle, stored_names
 
 ISSUE = "github:acme/app#45"
 SECONDS = timedelta(seconds=1)
@@ -302,6 +304,7 @@ async def test_an_experiment_keeps_its_history_when_its_repository_is_renamed(da
     pull = PullRequest(created_at=at(3))
     moved = Issue(repository="acme/web", created_at=at(2))
     moved, closed = moved.closed(at(7))
+    closed = of_repository("acme/app", closed)
     before = [Issue(created_at=at(2)).opened(), pull.opened()]
     late = workflow_run(pull.head, at(4))
     for order in ([*before, renamed("app", "acme/web", at(5)), closed, late], [late, closed, *before]):
@@ -334,7 +337,8 @@ async def test_the_branch_main_of_a_fork_is_not_the_branch_main_of_the_repositor
     trusting = read_rules(RulesFile("rules.yaml", "trust_forks: github"), packaged_rules(), PROVIDERS)
     await deliver(database, Issue(created_at=at(2)).opened(), fork.opened(), own.opened(), rules=trusting)
     async with database.transaction() as connection:
-        around = set(await links.neighbourhood(connection, [Ref(ISSUE)], 100))
+        names = await aliases.read_all(connection)
+        around = set(await read_links(connection, names, [Ref(ISSUE)]))
     assert (Ref("branch:someone/app@main"), Ref("github:acme/app!7")) in around
     assert not [evidence for evidence, _ in around if evidence.startswith("branch:acme/app@")]
 
@@ -407,9 +411,10 @@ async def test_two_webhooks_with_the_same_event_are_two_deliveries_and_one_state
         ]
     assert [response.json()["status"] for response in (*told, *again)] == ["stored", "stored", "duplicate", "duplicate"]
     await settle(database)
+    names = await stored_names(database, ISSUE)
     async with database.transaction() as connection:
         rows, _ = await inbox_listing.read_page(connection)
-        heard = (await events.events_of(connection, [Ref(ISSUE)]))[Ref(ISSUE)]
+        [heard] = (await events.events_of(connection, names)).values()
         origins = await events.origins_of(connection, [(event.subject, event_id(event)) for event in heard])
     assert {row.source for row in rows} == set(sources)
     assert len({row.provider_id for row in rows}) == 1

@@ -950,7 +950,7 @@ def test_every_instant_of_an_experiment_is_the_time_of_an_event(
 
 def serving(*own: LifecycleEvent, evidence: tuple[LifecycleEvent, ...] = ()) -> Attempt:
     subjects = {event.subject for event in (*own, *evidence)}
-    return Attempt((*own, *evidence), subjects.__contains__)
+    return Attempt((*own, *evidence), lambda event: event.subject in subjects)
 
 
 def taken_up(*own: LifecycleEvent, attempts: list[Attempt]) -> tuple[Restart, ...]:
