@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from service.lifecycle.references import Ref
 from service.pipeline.delivery_latency import DeliveryLatency
 from service.pipeline.interpret import interpret_pending
 from service.storage import dirty_subjects, inbox
@@ -14,7 +13,7 @@ from service.storage.inbox import DeliveryVerdict
 from service.telemetry import Telemetry
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, github, renamed
 from tests.support.outage import line_to
-from tests.support.road import RULES, project, store_deliveries
+from tests.support.road import RULES, project, store_deliveries, stored_names
 
 BEGAN = at(2, "09:00:00")
 VERDICT = at(2, "09:00:03")
@@ -138,8 +137,9 @@ async def test_a_delivery_without_a_dirty_subject_is_visible_at_once(database: D
 async def _only_touched(database: Database, subject: str) -> None:
     """Leave a single subject dirty."""
     await project(database)
+    names = await stored_names(database, subject)
     async with database.transaction() as connection:
-        await dirty_subjects.mark_dirty(connection, [Ref(subject)])
+        await dirty_subjects.mark_dirty(connection, names)
 
 
 @pytest.mark.parametrize("subject", ["github:acme/app!7", "github:acme/app#45"])

@@ -189,7 +189,7 @@ async def test_a_subject_that_cannot_be_projected_is_postponed_and_stops_no_othe
     await deliver(database, *(Issue(number=number, created_at=at(2)).opened() for number in (1, 2)))
     async with database.transaction() as connection:
         # During a rollout, a newer version of the service may store an event that this version does not support.
-        newer = "UPDATE events SET kind = 'divined' WHERE subject = 'github:acme/app#1' AND kind = 'proposed'"
+        newer = "UPDATE events SET kind = 'divined' WHERE subject LIKE '%%#1' AND kind = 'proposed'"
         await connection.exec_driver_sql(newer)
         for number in (1, 2, 3):
             await _record(connection, Issue(number=number, created_at=at(2)).assigned(at(3)))
@@ -199,7 +199,7 @@ async def test_a_subject_that_cannot_be_projected_is_postponed_and_stops_no_othe
     async with database.transaction() as connection:
         aside = await connection.exec_driver_sql("SELECT subject, attempts, error FROM touched")
         [row] = aside.mappings()
-    assert (row["subject"], row["attempts"]) == ("github:acme/app#1", 1)
+    assert (row["subject"].endswith("#1"), row["attempts"]) == (True, 1)
     assert row["error"].startswith("UnreadableEvent: ")
 
 
@@ -369,7 +369,7 @@ async def test_a_reclassification_is_counted_once_if_another_subject_cannot_be_p
     async with database.transaction() as connection:
         other = Issue(number=1, created_at=at(2))
         await _record(connection, other.opened())
-        newer = "UPDATE events SET kind = 'divined' WHERE subject = 'github:acme/app#1' AND kind = 'proposed'"
+        newer = "UPDATE events SET kind = 'divined' WHERE subject LIKE '%%#1' AND kind = 'proposed'"
         await connection.exec_driver_sql(newer)
         await _record(connection, issue.labeled("failure:basic", at(4))[1])
     telemetry = Telemetry([])

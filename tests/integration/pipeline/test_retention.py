@@ -12,7 +12,7 @@ import pytest
 from service.pipeline.clock_check import ClockInDoubt
 from service.pipeline.retention import Deleted, delete_bodies, delete_old, delete_unattached
 from service.queries.replay import Replay
-from service.storage import events, inbox
+from service.storage import aliases, events, inbox
 from service.storage.database import Database
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, workflow_run
 from tests.support.road import RULES, TERMS, all_experiments, settle, store_deliveries
@@ -25,7 +25,8 @@ async def _receive(database: Database, when: datetime, *requests: GitHubRequest)
 
 async def _heard_of(database: Database) -> set[str]:
     async with database.transaction() as connection:
-        return set(await events.list_inactive(connection, at(30), "", 1000))
+        names = await aliases.read_all(connection)
+        return set(map(names.canonical, await events.list_inactive(connection, at(30), "", 1000)))
 
 
 async def test_evidence_without_an_experiment_is_deleted_after_its_retention(database: Database) -> None:

@@ -25,7 +25,7 @@ from service.rules.document import RulesFile
 from service.rules.model import Rules
 from service.rules.reader import read_rules
 from service.settings import packaged_rules
-from service.storage import dirty_subjects, inbox, inbox_listing
+from service.storage import aliases, dirty_subjects, inbox, inbox_listing
 from service.storage.database import Database
 from service.storage.inbox import DeliveryVerdict
 from service.telemetry import Telemetry
@@ -135,7 +135,8 @@ async def test_a_link_that_the_rules_no_longer_make_is_removed_and_other_links_s
     async def served() -> set[str]:
         async with database.transaction() as connection:
             rows = await connection.exec_driver_sql("SELECT unnest(targets) FROM links WHERE channel <> 'head'")
-            return set(rows.scalars()) - {"github:acme/app!7"}
+            names = await aliases.read_all(connection)
+            return set(map(names.canonical, rows.scalars())) - {"github:acme/app!7"}
 
     assert await served() == {"jira:ML-12", "jira:OPS-7"}
     await _run(database, BETS)
