@@ -136,7 +136,7 @@ async def test_a_link_that_the_rules_no_longer_make_is_removed_and_other_links_s
         async with database.transaction() as connection:
             rows = await connection.exec_driver_sql("SELECT unnest(targets) FROM links WHERE channel <> 'head'")
             names = await aliases.read_all(connection)
-            return set(map(names.canonical, rows.scalars())) - {"github:acme/app!7"}
+            return {str(names.canonical(Ref(target))) for target in rows.scalars()} - {"github:acme/app!7"}
 
     assert await served() == {"jira:ML-12", "jira:OPS-7"}
     await _run(database, BETS)
