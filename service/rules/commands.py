@@ -118,7 +118,7 @@ def _describe(comment: Commented, name: str, field: FieldName, values: Sequence[
         raise _Refusal(f"{name} needs a value: {FIELDS[field].refusal('')}")
     if field == "team" and names_account(values[0]):
         raise _Refusal(_NO_ACCOUNT)
-    argument = Argument(name=name, field=field)
+    argument = Argument(name=name, field=field, required_by=frozenset({"comment"}))
     value = _accept(name, argument, values[0])
     _refuse_more(f"{name} <{name}>", values, 1)
     return _state(comment, "described", {field: value})

@@ -243,6 +243,7 @@ REFUSED = [
     (" CONCLUDE CANCELLED", f"conclude: outcome: `cancelled` is none of {NONE_OF}; did you mean abandoned?"),
     (" conclude won", f"conclude: outcome: {OUTCOMES}; did you mean worked?"),
     (" signal green", "signal: result: expected one of success, failure; did you mean success?"),
+    (" risk reckless", "risk: expected one of bold, safe"),
     (" risk high", "risk: expected one of bold, safe; did you mean bold?"),
     (" outcome:failed", f"unknown command; {UNKNOWN}; did you mean conclude failed?"),
     (" conclude=failed", f"unknown command; {UNKNOWN}; did you mean conclude failed?"),
