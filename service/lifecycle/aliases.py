@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from service.lifecycle.events import EARLIEST
+from service.lifecycle.groups import renames_below
 from service.lifecycle.identities import (
     Holders,
     Holding,
@@ -109,14 +110,16 @@ class Aliases:
     """All names of subjects and projects. The order in which aliases and holdings arrive does not matter."""
 
     def __init__(self, aliases: Iterable[Alias], holdings: Iterable[Holding] = ()) -> None:
-        renames = sorted(aliases, key=lambda alias: (alias.renamed_at, alias.new, alias.old))
+        renames = sorted(aliases, key=_order)
         held = sorted(holdings, key=lambda holding: (holding.newness, holding.holder, holding.name))
         self._projects = _EquivalentNames()
         self._subjects = _EquivalentNames()
         of_projects = [alias for alias in renames if not split_project(alias.old)[1]]
-        projects = _with_branches([holding for holding in held if not is_item(holding.holder)])
+        projects = _with_other_names([holding for holding in held if not is_item(holding.holder)])
         united = unite_hosts(projects)
         projects = list(merge(replace(one, holder=united.get(one.holder, one.holder)) for one in projects).values())
+        below = renames_below([(alias.old, alias.new, alias.renamed_at) for alias in of_projects], projects)
+        of_projects = sorted([*of_projects, *(Alias(*rename) for rename in below)], key=_order)
         self._holders = _find_holders(of_projects, projects)
         self._join_projects(of_projects)
         for holder, same in united.items():
@@ -220,18 +223,30 @@ class Aliases:
         return subject if canonical == project else join_project(canonical, rest)
 
 
+def _order(alias: Alias) -> tuple[datetime, Ref, Ref]:
+    return alias.renamed_at, alias.new, alias.old
+
+
 def _moment(alias: Alias) -> _Moment:
     return alias.renamed_at.date(), alias.renamed_at
 
 
-def _with_branches(held: Sequence[Holding]) -> list[Holding]:
-    """The holdings of projects, and of the names of their branches."""
+def _with_other_names(held: Sequence[Holding]) -> list[Holding]:
+    """The holdings of projects, of the names of their branches, and of keys in small letters.
+
+    A text may name a ticket in small letters. This name is as old as the key, and never the newest name.
+    """
     branches = (
         replace(each, holder=branches_of(each.holder), name=branches_of(each.name))
         for each in held
         if has_branches(each.name)
     )
-    return [*held, *branches]
+    loose = (replace(each, name=Ref(each.name.lower()), last_day=date.min) for each in held if _has_capitals(each.name))
+    return [*held, *branches, *loose]
+
+
+def _has_capitals(name: str) -> bool:
+    return name != name.lower()
 
 
 def _find_holders(renames: Sequence[Alias], held: Sequence[Holding]) -> Holders:

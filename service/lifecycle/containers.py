@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from service.lifecycle.declarations import current_values, declarations_in
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.exclusions import Exclusion
+from service.lifecycle.groups import groups_of
 from service.lifecycle.references import Ref, split_project
 
 ARCHIVED = "archived"
@@ -34,10 +35,7 @@ def containers_of(subject: Ref) -> Iterator[Ref]:
     if not rest or project.partition(":")[0] in _WITHOUT_PROJECT:
         return
     yield Ref(project)
-    path = project.partition("~")[0]
-    while "/" in path:
-        path = path.rpartition("/")[0]
-        yield Ref(path)
+    yield from groups_of(project)
 
 
 def find_end(own: Iterable[LifecycleEvent]) -> Exclusion | None:

@@ -29,12 +29,15 @@ class KeyGrammar:
         project: the form of a project's key in the rules file.
         any_project: the form of a project's key in a text, if the rules file names no keys. This form excludes words
             that only look like keys, such as `UTF` in `UTF-8`.
+        loose_project: the same form in any case. A key in small letters counts only if the provider's own deliveries
+            name the project, because many words look like such a key.
         number: the form of the number after the key and a hyphen.
         expects: a description of a project's key, for error messages.
     """
 
     project: re.Pattern[str]
     any_project: str
+    loose_project: str
     number: str
     expects: str
 

@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 import structlog
 
-from service.lifecycle.aliases import Aliases
 from service.lifecycle.containers import is_container
 from service.lifecycle.errors import TooManyRelatives
 from service.lifecycle.experiment import Experiment
+from service.lifecycle.identities import has_branches
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory
 from service.pipeline.condense import condense
@@ -176,19 +176,29 @@ async def project(connection: Connection, dirty: Collection[Ref]) -> Projection:
     await experiments.replace(connection, kept, affected - {one.root for one in kept})
     excluded = {subject: now.excluded[subject] for subject in now.excluded.keys() & affected} | archived
     await exclusions.replace(connection, excluded, affected - excluded.keys())
-    await _mark_members(connection, dirty, now.aliases)
+    await _mark_members(connection, dirty, now)
     return Projection(reclassified, now.crowded)
 
 
-async def _mark_members(connection: Connection, dirty: Collection[Ref], names: Aliases) -> None:
+async def _mark_members(connection: Connection, dirty: Collection[Ref], now: Surroundings) -> None:
     """Mark dirty what is in dirty projects and groups, because its exclusion may change.
+
+    Also mark the tickets that texts name in small letters, because this counts since the first sighting of a project.
 
     No lock is needed. A subject whose events are committed before this transaction looks is found. Any other subject is
     projected after its commit, and then sees the events of its project, which were committed before.
     """
-    containers = {name for subject in dirty if is_container(subject) for name in names.names_in(subject)}
-    if containers:
-        await dirty_subjects.mark_dirty(connection, await subjects.select_members(connection, containers))
+    containers = {one for subject in dirty if is_container(subject) for one in now.aliases.subjects(subject)}
+    if not containers:
+        return
+    # The plain names of the projects in a group begin with its name.
+    names = {name for one in containers for name in now.aliases.names_in(one) if not name.startswith(f"{one}/")}
+    loose = {name for name in names if name == name.lower() and not has_branches(name)}
+    tickets = await subjects.select_linked_members(connection, loose) if loose else set[Ref]()
+    # A project that never ended has nothing to mark, except what an end excluded that was taken back by a replay.
+    ended = [one for one in containers if now.events.get(one)]
+    members = await subjects.select_members(connection, names, everything=bool(ended))
+    await dirty_subjects.mark_dirty(connection, members | {now.canonical(one) for one in tickets})
 
 
 def _fold(now: Surroundings, roots: Iterable[Ref]) -> list[Experiment]:

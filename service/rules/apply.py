@@ -38,7 +38,7 @@ from service.lifecycle.events import (
 )
 from service.lifecycle.evidence import LinkSet
 from service.lifecycle.pushes import Push
-from service.lifecycle.references import split_project
+from service.lifecycle.references import Ref, split_project
 from service.lifecycle.trust import projects_of
 from service.rules.actions import decision_of, make_event, make_shown, refuse_label
 from service.rules.commands import parse_commands
@@ -46,6 +46,7 @@ from service.rules.matching import explain_no_match, explain_unmarked, find_matc
 from service.rules.model import IgnoreAction, Interpretation, Rules, Statement
 from service.rules.outsiders import OUTSIDERS, confine, find_outsiders, keep_branches, state_outsider, widen
 from service.rules.patterns import find
+from service.rules.references import KeyFinder
 
 _MOST_REASONS = 20
 COMMANDED = "command in a comment"
@@ -54,6 +55,7 @@ STATED = "stated"
 """The text that events of CloudEvents show in place of a rule."""
 BY_HAND = "by hand"
 """The text that replaces the rule of an event that a person added, with a command of `loopgauge` or with the API."""
+_LOOSE = "a link if the tracker sends deliveries about that project"
 _REFUSED = "refused"
 _DELETED = "the deletion of a comment takes no command back; give another command in a new comment, such as reopen"
 _OF_PRIVATE_MEMBERS = ("CONTRIBUTOR", "NONE")
@@ -70,11 +72,13 @@ class _Findings:
             `renamed` and `linked by body`. A rule is left out if all its events only describe an item (see
             `_is_description`).
         missed: the reasons to show if the delivery does not count.
+        links_another: whether a link has a target other than the subject that states it.
         refused: the reasons why commands and labels have no effect. The delivery shows them whether it counts or not.
     """
 
     statements: dict[LifecycleEvent, Statement] = field(default_factory=dict)
     links: list[LinkSet] = field(default_factory=list)
+    links_another: bool = False
     aliases: list[Alias] = field(default_factory=list)
     identities: list[Identified] = field(default_factory=list)
     pushes: list[Push] = field(default_factory=list)
@@ -143,7 +147,7 @@ def apply_rules(
                 findings.add(events, BY_HAND if by_hand else STATED)
                 findings.refused += unread
             case Linked(stated_by=subject):
-                _add_link(observation, findings, outsiders.get(subject))
+                _add_link(observation, findings, rules, outsiders.get(subject))
             case Mentioned(subject=subject):
                 _link_mentioned_tickets(rules, observation, findings, outsiders.get(subject))
             case Looked() | Renamed() | Identified() | Pushed():
@@ -158,7 +162,7 @@ def _conclude(findings: _Findings) -> Interpretation:
         not {STATED, BY_HAND}.isdisjoint(findings.matched)
         or findings.aliases
         or any(map(_counts, findings.statements))
-        or any(map(_links_another, findings.links))
+        or findings.links_another
     )
     matched, missed = _join(", ", findings.matched), _join("; ", findings.missed)
     refused = _join("; ", (f"refused: {reason}" for reason in findings.refused))
@@ -202,12 +206,12 @@ def _counts(event: LifecycleEvent) -> bool:
             assert_never(never)
 
 
-def _links_another(link: LinkSet) -> bool:
-    """Whether a link has a target other than the subject that states it.
+def _names_another(stated_by: Ref, targets: frozenset[Ref], keys: KeyFinder) -> bool:
+    """Whether a link has a target other than the subject that states it, and other than keys in small letters.
 
     For example, a pull request states the links from its commits to itself. These links have no other target.
     """
-    return bool(link.targets - {link.stated_by})
+    return any(target != stated_by and not keys.is_loose(target) for target in targets)
 
 
 @dataclass(slots=True)
@@ -374,14 +378,19 @@ def _link_mentioned_tickets(
 ) -> None:
     subject = mentioned.subject
     targets = rules.keys.find(mentioned.text) - {subject}
+    # Only the first line of a message is searched for keys in small letters, because many words look like such a key.
+    first_line = mentioned.text.partition("\n")[0]
+    loose = frozenset() if outsider else rules.keys.find_loose(first_line) - {subject}
+    if loose:
+        findings.missed.append(f"its {mentioned.channel} may name a ticket in small letters: {_LOOSE}")
     # A commit never changes, so if its text names no ticket, there is no earlier link to withdraw.
-    if targets or not subject.startswith("commit:"):
-        _add_link(Linked(subject, mentioned.channel, subject, targets, mentioned.at), findings, outsider)
+    if targets or loose or not subject.startswith("commit:"):
+        _add_link(Linked(subject, mentioned.channel, subject, targets | loose, mentioned.at), findings, rules, outsider)
     else:
         findings.missed.append(f"its {mentioned.channel} names no ticket")
 
 
-def _add_link(linked: Linked, findings: _Findings, outsider: Outsider | None = None) -> None:
+def _add_link(linked: Linked, findings: _Findings, rules: Rules, outsider: Outsider | None = None) -> None:
     targets = linked.targets
     if outsider is not None:
         targets = confine(linked.stated_by, targets)
@@ -390,7 +399,8 @@ def _add_link(linked: Linked, findings: _Findings, outsider: Outsider | None = N
             if linked.evidence.startswith("commit:") and not targets:
                 return
     findings.links.append(LinkSet(linked.evidence, linked.channel, linked.stated_by, targets, linked.at))
-    if targets - {linked.stated_by}:
+    if _names_another(linked.stated_by, targets, rules.keys):
         findings.matched.append(f"linked by {linked.channel}")
+        findings.links_another = True
     elif linked.channel == "body":
         findings.missed.append(linked.remark or "its body closes no item")

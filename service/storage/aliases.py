@@ -8,6 +8,7 @@ from sqlalchemy import select, text, union
 from sqlalchemy.dialects.postgresql import insert
 
 from service.lifecycle.aliases import Alias, Aliases
+from service.lifecycle.identities import is_item
 from service.lifecycle.references import Ref
 from service.storage import identities
 from service.storage.database import Connection
@@ -68,7 +69,8 @@ async def affected_subjects(connection: Connection, names: Collection[str]) -> s
     if not names:
         return set()
     known_aliases = await read_all(connection)
-    all_names = _with_other_names(known_aliases, names)
+    below = frozenset[Ref]().union(*(known_aliases.names_in(Ref(name)) for name in names))
+    all_names = _with_other_names(known_aliases, {*names, *below})
     # The query also searches experiments and exclusions, because these may be stored under a name that no event has.
     members = await connection.scalars(_SUBJECTS_IN_PROJECTS, {"names": sorted(all_names)})
     # After a chain of renames, a root or an excluded subject may be stored under a name that is not found above.
@@ -119,14 +121,16 @@ async def record_identities(connection: Connection, changes: Changes) -> set[Ref
 
     The caller has the lock that the changes need.
     """
+    # The projection of a project that is seen for the first time finds its tickets that texts name in small letters.
+    first_seen = {row.name for row in changes.added if not is_item(row.holder) and row.name.lower() != row.name}
     if not changes.names:
         await identities.write(connection, changes)
-        return set()
+        return first_seen
     before = await read_all(connection)
     await identities.write(connection, changes)
     after = await read_all(connection)
     changed = {name for name in changes.names if _changes_meaning(name, before, after)}
-    return await affected_subjects(connection, changed)
+    return first_seen | await affected_subjects(connection, changed)
 
 
 def _changes_meaning(name: Ref, before: Aliases, after: Aliases) -> bool:

@@ -102,22 +102,43 @@ async def roots_around(connection: Connection, name: Ref) -> list[Ref]:
     return [Ref(root) for root in roots]
 
 
-# There are few projects, so each prefix is compared with each name. No index helps: the order of names depends on the
-# collation.
+# A container has few names, so each prefix is compared with each name. No index helps: the order of names depends on
+# the collation. A group may have many projects, so PostgreSQL looks up their stored names in a hash table.
 _MEMBERS = text(
     """
-    SELECT DISTINCT known.subject FROM unnest(CAST(:containers AS text[])) AS container
-    CROSS JOIN unnest(CAST(:signs AS text[])) AS sign
-    JOIN (
-        SELECT subject FROM events UNION ALL SELECT root FROM experiments UNION ALL SELECT subject FROM exclusions
-    ) AS known ON starts_with(known.subject, container || sign)
+    SELECT DISTINCT known.subject FROM (
+        SELECT subject FROM exclusions
+        UNION ALL SELECT root FROM experiments WHERE :everything
+        UNION ALL SELECT subject FROM events WHERE :everything
+    ) AS known
+    WHERE split_part(known.subject, '}', 1) = ANY(CAST(:holders AS text[])) OR EXISTS (
+        SELECT FROM unnest(CAST(:prefixes AS text[])) AS prefix WHERE starts_with(known.subject, prefix)
+    )
+    """
+)
+_LINKED_MEMBERS = text(
+    """
+    SELECT DISTINCT target FROM links CROSS JOIN unnest(targets) AS target
+    JOIN unnest(CAST(:projects AS text[])) AS project ON starts_with(target, project || '-')
     """
 )
 _SIGNS = ("#", "!", "@", "-", "~", "/")
 """The characters that may follow the name of a project or group in the name of a subject that is in it."""
 
 
-async def select_members(connection: Connection, containers: Collection[Ref]) -> set[Ref]:
-    """Select the stored subjects whose names begin with the name of a project or group. A few others are among them."""
-    members = await connection.scalars(_MEMBERS, {"containers": sorted(containers), "signs": list(_SIGNS)})
-    return {Ref(member) for member in members}
+async def select_members(connection: Connection, containers: Collection[Ref], *, everything: bool) -> set[Ref]:
+    """Select the subjects whose names begin with the name of a project or group. A few others are among them.
+
+    Args:
+        containers: the plain and the stored names.
+        everything: whether to select all stored subjects, or only those that are excluded.
+    """
+    holders = [name.removesuffix("}") for name in containers if name.endswith("}")]
+    prefixes = [name + sign for name in containers if not name.endswith("}") for sign in _SIGNS]
+    values = {"holders": sorted(holders), "prefixes": sorted(prefixes), "everything": everything}
+    return {Ref(member) for member in await connection.scalars(_MEMBERS, values)}
+
+
+async def select_linked_members(connection: Connection, projects: Collection[Ref]) -> set[Ref]:
+    """Select the targets of links whose names begin with the name of a project whose items have keys."""
+    return {Ref(target) for target in await connection.scalars(_LINKED_MEMBERS, {"projects": sorted(projects)})}

@@ -46,12 +46,14 @@ _READERS: Mapping[str, Callable[[bytes], Sequence[Observation] | Nothing]] = {
         for action, happened in _HAPPENED.items()
     },
     "deployment": commits.read_deployment,
+    "group_rename": projects.read_namespace_rename,
     "issue": items.read_issue,
     "merge_request": changes.read_merge_request,
     "note": notes.read_note,
     "pipeline": commits.read_pipeline,
     "project_rename": projects.read_rename,
     "project_transfer": projects.read_rename,
+    "user_rename": projects.read_namespace_rename,
     "work_item": items.read_work_item,
 }
 

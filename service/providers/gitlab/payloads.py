@@ -193,6 +193,16 @@ class ContainerEvent(msgspec.Struct):
     updated_at: str | None = None
 
 
+class NamespaceRenameEvent(msgspec.Struct):
+    """A group, or the owner of personal projects, that got a new path."""
+
+    full_path: str | None = None
+    old_full_path: str | None = None
+    username: str | None = None
+    old_username: str | None = None
+    updated_at: str | None = None
+
+
 class RenameEvent(msgspec.Struct):
     path_with_namespace: str
     old_path_with_namespace: str

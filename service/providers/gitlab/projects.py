@@ -11,7 +11,7 @@ from service.deliveries.identities import identify, site_of
 from service.deliveries.observation import Identified, Nothing, Observation, Renamed
 from service.lifecycle.aliases import Alias
 from service.lifecycle.references import branches, project
-from service.providers.gitlab.payloads import ContainerEvent, Project, RenameEvent
+from service.providers.gitlab.payloads import ContainerEvent, NamespaceRenameEvent, Project, RenameEvent
 
 _ADDRESS = re.compile(r"https?://[^/\s]+/([^\s?#]+)")
 _PAGE = re.compile(r"([^\s?#]+?)/(?:-/)?(?:issues|work_items|merge_requests)/[0-9]{1,18}")
@@ -21,8 +21,21 @@ _UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
 
 def read_rename(payload: bytes) -> Sequence[Observation]:
     event = decode(payload, RenameEvent)
-    before, now = event.old_path_with_namespace, event.path_with_namespace
     at = read_time(event.updated_at, "$.updated_at") if event.updated_at else _UNDATED
+    return _renamed(event.old_path_with_namespace, event.path_with_namespace, at)
+
+
+def read_namespace_rename(payload: bytes) -> Sequence[Observation] | Nothing:
+    """Read the rename of a group, or of the owner of personal projects: all projects below it get new paths."""
+    event = decode(payload, NamespaceRenameEvent)
+    before, now = event.old_full_path or event.old_username, event.full_path or event.username
+    if not before or not now or before == now:
+        return Nothing("the group or owner got no new path")
+    at = read_time(event.updated_at, "$.updated_at") if event.updated_at else _UNDATED
+    return _renamed(before, now, at)
+
+
+def _renamed(before: str, now: str, at: datetime) -> list[Observation]:
     pairs = ((project("gitlab", before), project("gitlab", now)), (branches(before), branches(now)))
     return [Renamed(Alias(was, becomes, at)) for was, becomes in pairs]
 

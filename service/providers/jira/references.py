@@ -46,6 +46,7 @@ REFERENCES = ReferenceGrammar(
     key=KeyGrammar(
         project=_PROJECT,
         any_project=f"(?!(?:{_NO_PROJECTS})-)[A-Z][A-Z0-9_]{{1,29}}",
+        loose_project=f"(?!(?i:{_NO_PROJECTS})-)[A-Za-z][A-Za-z0-9_]{{1,29}}",
         number=_NUMBER,
         expects="the key of a Jira project, such as ML",
     ),

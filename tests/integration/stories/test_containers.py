@@ -1,5 +1,6 @@
 """A repository, project or group that is deleted or archived excludes what was in it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import permutations
@@ -17,7 +18,7 @@ from service.rules.model import Rules
 from service.rules.reader import read_rules
 from service.settings import packaged_rules
 from service.storage.database import Database
-from tests.support.builders import GitHubRequest, Issue, PullRequest, at, github, push, renamed
+from tests.support.builders import GitHubRequest, Issue, PullRequest, at, changed, github, push, renamed
 from tests.support.road import RULES, TERMS, all_exclusions, all_experiments, api, deliver, is_problem
 from tests.support.signing import Request, request
 
@@ -37,8 +38,8 @@ def repository(action: str, when: datetime, full_name: str = "acme/app") -> GitH
     return github("repository", {"action": action, "repository": {"full_name": full_name, "updated_at": zulu(when)}})
 
 
-def gitlab_issue(path: str) -> Request:
-    project = {"path_with_namespace": path, "web_url": f"https://gitlab.acme.example/{path}"}
+def gitlab_issue(path: str, number: int | None = None) -> Request:
+    project = {"id": number, "path_with_namespace": path, "web_url": f"https://gitlab.acme.example/{path}"}
     issue = {"iid": 9, "title": "Warm it", "action": "open", "created_at": "2026-03-02 09:00:00 UTC"}
     labels = [{"title": "experiment"}]
     return request(
@@ -66,6 +67,7 @@ def jira_project(event: str, when: datetime) -> Request:
 
 
 ORDERS = list(permutations(range(3)))
+FOUR = [(0, 1, 2, 3), (3, 2, 1, 0), (1, 0, 3, 2), (2, 3, 0, 1), (3, 1, 0, 2)]
 DELETED: Mapping[str, tuple[GitHubRequest | Request, ...]] = {
     GONE: (issue().opened(), repository("deleted", at(5))),
     "branch:acme/app@exp/cache": (push("exp/cache", "c" * 40, at(3)), repository("deleted", at(5))),
@@ -204,6 +206,37 @@ async def test_a_deletion_is_kept_when_old_evidence_is_deleted(database: Databas
     await delete_unattached(database, at(30) + timedelta(days=36500))
     await deliver(database, issue().labeled("risk:bold", at(3))[1])
     assert await all_exclusions(database) == {GONE: Exclusion("deleted", at(5))}
+
+
+def identified(told: GitHubRequest, number: int) -> GitHubRequest:
+    """The delivery with the id of the repository."""
+    page = {"id": number, "html_url": "https://github.com/acme/app"}
+    return changed(told, repository={**json.loads(told.body)["repository"], **page})
+
+
+@pytest.mark.parametrize("order", FOUR, ids=str)
+async def test_a_repository_created_anew_does_not_inherit_the_deletion_of_the_former_one(
+    database: Database, order: Sequence[int]
+) -> None:
+    former, anew = issue().opened(), Issue(created_at=at(7), labels=("experiment",)).opened()
+    ended, created = repository("deleted", at(5)), repository("created", at(6))
+    told = [identified(former, 1), identified(ended, 1), identified(created, 2), identified(anew, 2)]
+    for place in order:
+        await deliver(database, told[place])
+    assert {root: one.idea_at for root, one in (await all_experiments(database)).items()} == {GONE: at(7)}
+    assert await all_exclusions(database) == {"github:acme/app~1#45": Exclusion("deleted", at(5))}
+
+
+@pytest.mark.parametrize("backwards", [False, True], ids=["the item first", "the deletion first"])
+async def test_a_deleted_group_excludes_what_is_in_its_identified_projects(
+    database: Database, *, backwards: bool
+) -> None:
+    told = [gitlab_issue("acme/tools/app", 15), gitlab_hook("group_destroy", at(5), full_path="acme")]
+    await deliver(database, gitlab_issue("acme/other", 16), gitlab_issue("acme-two/app", 17))
+    for one in told[:: -1 if backwards else 1]:
+        await deliver(database, one)
+    assert set(await all_exclusions(database)) == {"gitlab:acme/tools/app#9", "gitlab:acme/other#9"}
+    assert set(await all_experiments(database)) == {"gitlab:acme-two/app#9"}
 
 
 @pytest.mark.parametrize("verdict", ["deleted", "archived"])

@@ -63,6 +63,7 @@ RENAMES = (
     (Ref("github:acme/web"), Ref("github:acme/app")),
     (Ref("github:acme/web"), Ref("github:acme/site")),
     (Ref("github:acme/docs"), Ref("github:acme/manual")),
+    (Ref("github:acme"), Ref("github:corp")),
 )
 PROJECTS = (Ref("github:acme/app"), Ref("github:acme/web"), Ref("github:acme/docs"), Ref("github:acme"), Ref("jira:ML"))
 ENDS: Sequence[Kind] = ("deleted", "restored", "archived", "unarchived")
@@ -145,7 +146,7 @@ def about_an_item(draw: st.DrawFn) -> Told:
 @st.composite
 def about_a_change(draw: st.DrawFn) -> Told:
     subject, when = draw(st.sampled_from(CHANGES)), draw(moments)
-    branch = draw(st.sampled_from(["exp/ML-1-cache", "cache", "ML-1"]))
+    branch = draw(st.sampled_from(["exp/ML-1-cache", "cache", "ML-1", "exp/ml-1-cache", "ml-1"]))
     closes = draw(st.frozensets(st.sampled_from(ITEMS), max_size=2))
     labels, merged = draw(st.lists(st.sampled_from(LABELS), max_size=2)), draw(st.booleans())
     said: list[Observation] = [

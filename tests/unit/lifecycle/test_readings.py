@@ -263,6 +263,10 @@ def test_an_abbreviated_hash_has_seven_to_thirty_nine_digits() -> None:
 
 
 def test_keys_of_a_provider_without_a_grammar_for_keys_are_not_in_the_pattern() -> None:
-    key = KeyGrammar(project=JIRA.key.project, any_project="", number="[0-9]", expects="") if JIRA.key else None
+    key = (
+        KeyGrammar(project=JIRA.key.project, any_project="", loose_project="", number="[0-9]", expects="")
+        if JIRA.key
+        else None
+    )
     assert ReferenceReader({}).short_pattern.startswith("[0-9a-f]")
     assert "-[0-9]|" in ReferenceReader({"x": ReferenceGrammar("a", "x:a", key=key)}).short_pattern

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from service.deliveries.delivery import Delivery
-from service.deliveries.observation import Identified, Nothing, Observation, Observed
+from service.deliveries.observation import Identified, Nothing, Observation, Observed, Renamed
+from service.lifecycle.aliases import Alias
 from service.lifecycle.references import Ref
 from service.providers import PROVIDERS
 from tests.support.builders import at
@@ -115,3 +116,25 @@ def test_a_jira_project_that_changes_tells_its_id_with_its_new_key() -> None:
 def test_a_jira_project_without_a_key_ends_nothing(broken: dict[str, Any]) -> None:
     payload = {"webhookEvent": "project_deleted", "timestamp": 1, "project": broken}
     assert observe("jira", payload) == Nothing("the event of a project has no key of a project or no time")
+
+
+def test_a_renamed_gitlab_group_renames_the_prefix_of_its_projects_and_branches() -> None:
+    payload = {"event_name": "group_rename", "full_path": "acme/new", "old_full_path": "acme/Old", "updated_at": TIME}
+    assert observe("gitlab", payload) == [
+        Renamed(Alias(Ref("gitlab:acme/old"), Ref("gitlab:acme/new"), FIFTH)),
+        Renamed(Alias(Ref("branch:acme/old"), Ref("branch:acme/new"), FIFTH)),
+    ]
+
+
+def test_the_owner_of_personal_projects_who_is_renamed_renames_their_prefix() -> None:
+    payload = {"event_name": "user_rename", "username": "new-name", "old_username": "old-name", "updated_at": TIME}
+    assert observe("gitlab", payload) == [
+        Renamed(Alias(Ref("gitlab:old-name"), Ref("gitlab:new-name"), FIFTH)),
+        Renamed(Alias(Ref("branch:old-name"), Ref("branch:new-name"), FIFTH)),
+    ]
+
+
+@pytest.mark.parametrize("known", [{}, {"full_path": "acme", "old_full_path": "acme"}, {"full_path": "acme"}])
+def test_a_group_that_got_another_title_alone_is_not_renamed(known: dict[str, str]) -> None:
+    observed = observe("gitlab", {"event_name": "group_rename", "name": "New", "updated_at": TIME, **known})
+    assert observed == Nothing("the group or owner got no new path")

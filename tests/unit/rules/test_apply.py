@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.deliveries.observation import TRAITS, Commented, Kind, Mentioned, Observation, Observed, Stated, Trait
+from service.deliveries.observation import (
+    TRAITS,
+    Commented,
+    Kind,
+    Mentioned,
+    Observation,
+    Observed,
+    Outsider,
+    Stated,
+    Trait,
+)
 from service.lifecycle.events import (
     Active,
     Concluded,
@@ -440,6 +450,31 @@ def mentioned(subject: Ref, text: str) -> Interpretation:
 def test_a_commit_whose_message_names_a_key_serves_the_ticket() -> None:
     ticket = frozenset({Ref("jira:OPS-3")})
     assert mentioned(COMMIT, "OPS-3: cache").links == (LinkSet(COMMIT, "message", COMMIT, ticket, at(3)),)
+
+
+def test_a_key_in_small_letters_is_kept_but_does_not_make_its_delivery_count() -> None:
+    said = mentioned(COMMIT, "ops-3: cache")
+    assert said.links == (LinkSet(COMMIT, "message", COMMIT, frozenset({Ref("jira:ops-3")}), at(3)),)
+    assert said.verdict == "ignored"
+    assert said.reason == (
+        "its message may name a ticket in small letters: a link if the tracker sends deliveries about that project"
+    )
+
+
+def test_only_the_first_line_of_a_message_is_searched_for_keys_in_small_letters() -> None:
+    assert mentioned(COMMIT, "Cache answers\n\nSee ops-3.").links == ()
+    assert mentioned(COMMIT, "Cache answers\n\nSee OPS-3.").links[0].targets == {Ref("jira:OPS-3")}
+
+
+def test_an_outsider_names_no_ticket_in_small_letters() -> None:
+    change = Ref("github:acme/app!7")
+    said = apply_rules(
+        rules("- {when: {kind: closed}, then: active}"),
+        "github",
+        [Outsider(change, at(2)), Mentioned(change, "title", "ops-3: cache", at(3))],
+        NO_PAYLOAD,
+    )
+    assert [link.targets for link in said.links] == [frozenset()]
 
 
 def test_a_commit_whose_message_names_no_key_neither_makes_nor_withdraws_a_link() -> None:

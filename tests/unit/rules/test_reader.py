@@ -193,7 +193,7 @@ def test_only_tickets_of_the_listed_projects_are_found_if_the_file_lists_keys() 
 def test_tickets_of_every_project_are_found_if_the_file_lists_no_keys() -> None:
     mentioned = [Mentioned(CHANGE, "title", "ml-12, OPS-8", at(3))]
     (link,) = apply_rules(read("extends: defaults"), "github", mentioned, NO_PAYLOAD).links
-    assert link.targets == {Ref("jira:OPS-8")}
+    assert link.targets == {Ref("jira:OPS-8"), Ref("jira:ml-12")}
 
 
 def test_thresholds_are_durations_by_team_name_in_lower_case() -> None:

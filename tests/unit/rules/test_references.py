@@ -93,6 +93,51 @@ def test_the_name_of_a_listed_project_is_not_read_as_a_pattern() -> None:
     assert KeyFinder.of(["M.", "(", "*"], GRAMMARS).find("ML-12 M.-1") == {Ref("jira:M.-1")}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lc-12",
+        "lc-12: cache answers",
+        "Fix lc-12",
+        "[lc-12] cache answers",
+        "exp/lc-12-cache",
+        "exp/lc-12_cache",
+        "feature-lc-12",
+        "someone/lc-12/cache",
+        "Lc-12",
+        "lC-12 LC-13",
+        "LC-12 and lc-12",
+        "utf-8-lc-12",
+    ],
+)
+def test_a_key_in_small_letters_may_name_a_ticket(text: str) -> None:
+    assert ANY.find_loose(text) == {Ref("jira:lc-12")}
+    assert ANY.is_loose(Ref("jira:lc-12"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "LC-12", "v-2", "x-1", "lc-0", "lc-012", "lc-12x", "lc12", "lc_12", "_lc-12", "lc-1234567890", "lc-one"),
+        *("utf-8", "Utf-8", "sha-256", "covid-19", "gpt-4", "iso-8601", "rfc-9110", "aes-256", "cve-2024", "pep-8"),
+    ],
+)
+def test_well_known_words_and_malformed_keys_name_no_ticket_in_small_letters(text: str) -> None:
+    assert ANY.find_loose(text) == frozenset()
+
+
+def test_keys_in_small_letters_name_no_ticket_of_other_projects_than_the_rules_file_lists() -> None:
+    assert NAMED.find_loose("lc-12 ml-12") == frozenset()
+    assert NAMED.find("lc-12 ml-12") == {Ref("jira:ML-12")}
+
+
+@pytest.mark.parametrize(
+    "reference", ["jira:LC-12", "github:acme/app#45", "key:lc-12", "run:lc-12", "branch:acme/app@lc-12"]
+)
+def test_a_reference_in_its_canonical_form_is_not_loose(reference: str) -> None:
+    assert not ANY.is_loose(Ref(reference))
+
+
 TEXTS = st.text() | st.text(alphabet="ML-012 /_xé٤\n", max_size=40)
 
 
