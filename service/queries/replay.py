@@ -22,6 +22,7 @@ from service.storage.dry_run import open_dry_run
 from service.storage.errors import DatabaseUnavailable
 
 _BATCH = 200
+_ROUNDS = 2
 _WAIT_SECONDS = 0.1
 _BACKOFF = (0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -107,12 +108,17 @@ class Replay:
         return batch
 
     async def _project(self, database: Transactions) -> None:
-        """Project subjects until each subject that is dirty now is projected, or set aside after an error."""
-        async with database.transaction() as connection:
-            newest = await dirty_subjects.newest_mark(connection)
-        while await self._has_dirty(database, newest):
-            if not await project_dirty(database, self.clock):
-                await asyncio.sleep(_WAIT_SECONDS)
+        """Project subjects until each subject that is dirty now is projected, or set aside after an error.
+
+        The projection of a project or group marks what is in it dirty. Therefore a second round projects these subjects
+        too.
+        """
+        for _ in range(_ROUNDS):
+            async with database.transaction() as connection:
+                newest = await dirty_subjects.newest_mark(connection)
+            while await self._has_dirty(database, newest):
+                if not await project_dirty(database, self.clock):
+                    await asyncio.sleep(_WAIT_SECONDS)
 
     async def _has_dirty(self, database: Transactions, mark: int) -> bool:
         async with database.transaction() as connection:
