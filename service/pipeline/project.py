@@ -197,7 +197,10 @@ async def _mark_members(connection: Connection, dirty: Collection[Ref], now: Sur
     tickets = await subjects.select_linked_members(connection, loose) if loose else set[Ref]()
     # A project that never ended has nothing to mark, except what an end excluded that was taken back by a replay.
     ended = [one for one in containers if now.events.get(one)]
-    members = await subjects.select_members(connection, names, everything=bool(ended))
+    found = await subjects.select_members(connection, names, everything=bool(ended))
+    # Of the projects and groups that are found, mark only those below: otherwise one would mark itself without end.
+    above = tuple(f"{now.canonical(one)}/" for one in containers)
+    members = {one for one in found if not is_container(one) or now.canonical(one).startswith(above)}
     await dirty_subjects.mark_dirty(connection, members | {now.canonical(one) for one in tickets})
 
 

@@ -7,6 +7,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from service.demo.post import zulu
 from service.lifecycle.exclusions import Exclusion
@@ -18,6 +19,7 @@ from service.rules.model import Rules
 from service.rules.reader import read_rules
 from service.settings import packaged_rules
 from service.storage.database import Database
+from service.storage.tables import touched
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, changed, github, push, renamed
 from tests.support.road import RULES, TERMS, all_exclusions, all_experiments, api, deliver, is_problem
 from tests.support.signing import Request, request
@@ -225,6 +227,20 @@ async def test_a_repository_created_anew_does_not_inherit_the_deletion_of_the_fo
         await deliver(database, told[place])
     assert {root: one.idea_at for root, one in (await all_experiments(database)).items()} == {GONE: at(7)}
     assert await all_exclusions(database) == {"github:acme/app~1#45": Exclusion("deleted", at(5))}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        (identified(issue().opened(), 1), identified(repository("deleted", at(5)), 1)),
+        (gitlab_issue("acme/tools/app", 15), gitlab_hook("group_destroy", at(5), full_path="acme")),
+    ],
+    ids=["repository", "group"],
+)
+async def test_the_projection_of_a_container_ends(database: Database, told: Sequence[GitHubRequest | Request]) -> None:
+    await deliver(database, *told)
+    async with database.transaction() as connection:
+        assert list(await connection.scalars(select(touched.c.subject))) == []
 
 
 @pytest.mark.parametrize("backwards", [False, True], ids=["the item first", "the deletion first"])

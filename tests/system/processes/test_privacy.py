@@ -19,6 +19,8 @@ from urllib.parse import quote
 import httpx
 from sqlalchemy import Column, select
 
+from service.lifecycle.containers import is_container
+from service.lifecycle.references import Ref
 from service.storage.database import Database
 from service.storage.tables import deliveries, events, experiments, metadata
 from tests.support.persons import ACCOUNT, MARK
@@ -191,7 +193,7 @@ async def _pages(client: httpx.AsyncClient, path: str) -> AsyncIterator[str]:
 
 async def _references(database: Database) -> list[str]:
     """The references of subjects and experiments, except references of forks, which contain the owner's name."""
-    subjects = await _column(database, events.c.subject)
+    subjects = [one for one in await _column(database, events.c.subject) if not is_container(Ref(one))]
     return [*(one for one in subjects if MARK not in one), *await _column(database, experiments.c.id)]
 
 
