@@ -198,7 +198,7 @@ async def _mark_members(connection: Connection, dirty: Collection[Ref], now: Sur
     # A project that never ended has nothing to mark, except what an end excluded that was taken back by a replay.
     ended = [one for one in containers if now.events.get(one)]
     found = await subjects.select_members(connection, names, everything=bool(ended))
-    # Of the projects and groups that are found, mark only those below: otherwise one would mark itself without end.
+    # Mark only the projects and groups below: otherwise one would mark itself without end.
     above = tuple(f"{now.canonical(one)}/" for one in containers)
     members = {one for one in found if not is_container(one) or now.canonical(one).startswith(above)}
     await dirty_subjects.mark_dirty(connection, members | {now.canonical(one) for one in tickets})
