@@ -27,7 +27,6 @@ from service.providers.github.identities import identified
 from service.providers.github.parents import parent_of
 from service.providers.github.payloads import (
     Change,
-    HeadRepository,
     IssueCommentEvent,
     IssueEvent,
     Item,
@@ -76,7 +75,6 @@ def read_pull_request(payload: bytes) -> list[Observation]:
         *_merged_or_closed(event, subject),
         *_outsider(event, subject),
         *_identified(event, pull, at),
-        *_fork(event, at),
     ]
 
 
@@ -211,15 +209,8 @@ def _closed(event: ItemEvent, issue: Item, subject: Ref) -> list[Observation]:
 
 
 def _identified(event: ItemEvent, seen: Item, at: datetime) -> list[Identified]:
+    """The id of the repository. The name of a fork, which may name a person, is not kept."""
     return identified(event.repository, at, seen.html_url)
-
-
-def _fork(event: PullRequestEvent, at: datetime) -> list[Identified]:
-    """The id of the repository of the branch, if it is another one."""
-    home = event.pull_request.head.repo
-    if not isinstance(home, HeadRepository) or home.full_name.lower() == event.repository.full_name.lower():
-        return []
-    return identified(home, at, event.pull_request.html_url)
 
 
 def _transferred(event: IssueEvent, subject: Ref) -> list[Observation]:

@@ -37,13 +37,8 @@ def read_merge_request(payload: bytes) -> Sequence[Observation]:
 
 
 def identities(own: Project | None, merge: MergeRequest, at: datetime) -> list[Identified]:
-    """The ids of the project of a merge request, and of the project of its branch."""
-    known = [
-        *identified(own, at),
-        *identified(merge.target, at, merge.target_project_id),
-        *identified(merge.source, at, merge.source_project_id),
-    ]
-    return list(dict.fromkeys(known))
+    """The id of the project of a merge request. The name of a fork, which may name a person, is not kept."""
+    return list(dict.fromkeys([*identified(own, at), *identified(merge.target, at, merge.target_project_id)]))
 
 
 def outsider(

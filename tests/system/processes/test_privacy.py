@@ -21,6 +21,7 @@ from sqlalchemy import Column, select
 
 from service.lifecycle.containers import is_container
 from service.lifecycle.references import Ref
+from service.storage import aliases
 from service.storage.database import Database
 from service.storage.tables import deliveries, events, experiments, metadata
 from tests.support.persons import ACCOUNT, MARK
@@ -193,7 +194,10 @@ async def _pages(client: httpx.AsyncClient, path: str) -> AsyncIterator[str]:
 
 async def _references(database: Database) -> list[str]:
     """The references of subjects and experiments, except references of forks, which contain the owner's name."""
-    subjects = [one for one in await _column(database, events.c.subject) if not is_container(Ref(one))]
+    stored = [Ref(one) for one in await _column(database, events.c.subject)]
+    async with database.transaction() as connection:
+        names = await aliases.read_all(connection)
+    subjects = {names.canonical(one) for one in stored if not is_container(one)}
     return [*(one for one in subjects if MARK not in one), *await _column(database, experiments.c.id)]
 
 

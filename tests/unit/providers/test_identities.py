@@ -130,13 +130,10 @@ def test_an_id_or_an_address_of_another_type_fails_no_delivery(odd: dict[str, An
     assert github("issues", issue=ISSUE, repository={**REPOSITORY, **odd}) == []
 
 
-def test_a_pull_request_tells_the_id_of_its_fork_too() -> None:
+def test_a_pull_request_tells_no_id_of_its_fork_whose_name_may_be_a_persons() -> None:
     fork = {"id": 5, "full_name": "mallory/app", "html_url": "https://github.com/mallory/app"}
     pull = {**PULL, "head": {**PULL["head"], "repo": fork}}  # type: ignore[dict-item] # a dict of unlike values
-    assert github("pull_request", pull_request=pull) == [
-        app(),
-        Identified(Ref("github:mallory/app"), "github.com", "5", at(5)),
-    ]
+    assert github("pull_request", pull_request=pull) == [app()]
 
 
 def test_the_transfer_of_an_issue_tells_the_ids_of_both_repositories() -> None:
@@ -187,12 +184,12 @@ def test_the_commits_of_a_new_branch_do_not_date_the_name_of_a_project() -> None
     assert gitlab(object_kind="push", ref="refs/heads/a", before="0" * 40, after=SHA, commits=PUSHED) == []
 
 
-def test_a_merge_request_tells_the_ids_of_its_project_and_of_its_fork() -> None:
+def test_a_merge_request_tells_the_id_of_its_project_and_not_of_its_fork() -> None:
     fork = {"path_with_namespace": "mallory/app", "web_url": "https://gitlab.acme.example/mallory/app"}
     target = {name: value for name, value in GITLAB.items() if name != "id"}
     merge = {**HOOK, "source": fork, "target": target, "source_project_id": "16", "target_project_id": 15}
     ids = gitlab(object_kind="merge_request", object_attributes=merge)
-    assert ids == [on_gitlab(), on_gitlab(name="mallory/app", id_="16")]
+    assert ids == [on_gitlab()]
 
 
 def test_a_project_of_gitlab_whose_payload_tells_no_address_has_no_id() -> None:
