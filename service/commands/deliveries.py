@@ -35,7 +35,9 @@ def deliveries() -> None:
     help="Only deliveries with this status; refused: only those of which a part was refused.",
 )
 @click.option(
-    "--since", type=TIME, help="Only deliveries received at or after this time, UTC, such as 2026-01-31 or 2d."
+    "--since",
+    type=TIME,
+    help="Only deliveries received since this time: a time in UTC, such as 2026-01-31, or how long ago, such as 2d.",
 )
 @click.option("--ref", metavar="REFERENCE", help="Only deliveries about this subject.")
 @click.option("--limit", type=Whole(1), default=20, show_default=True, help="The maximum number to list.")

@@ -54,7 +54,9 @@ def experiments() -> None:
     help="Only open experiments without activity for LOOPGAUGE_FORGOTTEN_AFTER, or only all others.",
 )
 @click.option(
-    "--since", type=TIME, help="Only experiments proposed at or after this time, UTC, such as 2026-01-31 or 2d."
+    "--since",
+    type=TIME,
+    help="Only experiments proposed since this time: a time in UTC, such as 2026-01-31, or how long ago, such as 2d.",
 )
 @click.option("--until", type=TIME, help="Only experiments proposed before this time, UTC.")
 @click.option(

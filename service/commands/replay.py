@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--since", type=TIME, help="Only deliveries received at or after this time, UTC, such as 2026-01-31 or 2d."
+    "--since",
+    type=TIME,
+    help="Only deliveries received since this time: a time in UTC, such as 2026-01-31, or how long ago, such as 2d.",
 )
 @click.option("--dry-run", is_flag=True, help="Change nothing; print what would change.")
 @AS_JSON

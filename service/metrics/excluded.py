@@ -33,7 +33,8 @@ def excluded(view: View) -> Iterable[Metric]:
 
     A reason in `KNOWN` is exported even if no experiment is excluded for this reason.
 
-    - An excluded or unmarked subject counts in the windows that contain the time of its exclusion.
+    - A subject that was excluded, or whose mark was removed, counts in the windows that contain the time at which this
+      happened.
     - An experiment with a negative stage counts in the windows that contain its idea or its conclusion, whichever is
       later. Metrics exclude only the negative stage.
     - An experiment with a time in the future counts in every window.

@@ -1,7 +1,8 @@
 """Leadership: the worker that has the lease exports the metrics and applies the retention.
 
-Fencing: the holder checks its lease against its own clock. A process that was frozen therefore does not lead when it
-resumes, whatever PostgreSQL answered before the freeze.
+Fencing: the holder checks its lease against its own clock, which advances while the process is frozen. A process that
+was frozen for longer than its lease therefore does not lead when it resumes, even if PostgreSQL renewed the lease just
+before the freeze.
 """
 
 import asyncio

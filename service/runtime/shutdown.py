@@ -14,7 +14,9 @@ inbox."""
 WORK_SECONDS = 6
 """The time to let the worker process pending deliveries and then give up the leader's lease."""
 CHILD_SECONDS = 1
-"""The time to end one figures process. The process only reads, so killing it loses nothing."""
+"""The time to end one child process that computes figures (see `figures_process`).
+
+Such a process only reads, so killing it loses nothing."""
 DATABASE_SECONDS = 1
 """The time to close the pooled connections."""
 EMBEDDED_SECONDS = 5

@@ -40,8 +40,9 @@ def parent_of(seen: Item, subject: Ref, at: datetime) -> list[Observation]:
     """The link to the parent that an issue's payload shows, or the withdrawal of this link if it shows that there is
     no parent.
 
-    GitHub leaves out the field of an issue without a parent. An old GitHub Enterprise Server never has the field, so
-    its absence counts only beside a field that is newer.
+    GitHub leaves out `parent_issue_url` if an issue has no parent. An old GitHub Enterprise Server never sends this
+    field. Therefore a payload without it shows that there is no parent only if it has `issue_dependencies_summary`, a
+    field that GitHub introduced later.
     """
     if isinstance(seen.parent_issue_url, str):
         found = _REPOSITORY.fullmatch(seen.parent_issue_url)
