@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from service.lifecycle.errors import UnknownSubject
+from service.lifecycle.errors import AmbiguousReference, UnknownSubject
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.stages import Stage, durations, is_in_future
@@ -93,7 +93,7 @@ async def list_experiments(
 
     Raises:
         BadReference: `asked.ref` has none of the accepted forms.
-        AmbiguousReference: `asked.ref` means several stored subjects.
+        AmbiguousReference: `asked.ref` means stored subjects of several providers.
         InvalidCursor: the cursor does not come from an earlier page of the same list.
         DatabaseUnavailable: the experiments cannot be read.
     """
@@ -123,17 +123,29 @@ async def _filters(connection: Connection, asked: ExperimentFilter, terms: Terms
 async def _named(connection: Connection, ref: str) -> tuple[list[UUID] | None, frozenset[Ref] | None]:
     """The experiment's id if `ref` is an id; otherwise the subjects that may be its root.
 
-    These are the subject that `ref` names and the subjects for which it is evidence.
+    These are the subjects that `ref` names and the subjects for which they are evidence.
     """
     if (experiment := experiment_named(ref)) is not None:
         return [experiment], None
-    try:
-        subject = await find_in(connection, ref)
-    except UnknownSubject:
+    subjects = await _subjects_named(connection, ref)
+    if not subjects:
         return None, frozenset()
-    surroundings = await read_surroundings(connection, [subject])
-    canonical = surroundings.canonical(subject)
-    return None, surroundings.graph.ancestors(canonical) | {canonical}
+    surroundings = await read_surroundings(connection, subjects)
+    canonical = frozenset(map(surroundings.canonical, subjects))
+    return None, canonical.union(*map(surroundings.graph.ancestors, canonical))
+
+
+async def _subjects_named(connection: Connection, ref: str) -> list[Ref]:
+    """The subject that `ref` names. If it has this name on several sites, or had it in turn, each of the subjects."""
+    try:
+        return [await find_in(connection, ref)]
+    except UnknownSubject:
+        return []
+    except AmbiguousReference as error:
+        subjects = [Ref(candidate.reference) for candidate in error.candidates]
+        if len({subject.partition(":")[0] for subject in subjects}) > 1:
+            raise
+        return subjects
 
 
 def _team(team: str | None) -> str | None:

@@ -216,11 +216,15 @@ async def test_a_reference_that_two_sites_share_is_answered_with_each_form(datab
     await tell(database, ticket("ML-12", at(3)), ticket("ML-12", at(4), site=OWN))
     forms = ["jira:ML-12~acme.atlassian.net", "jira:ML-12~jira.acme.com"]
     async with api(database, at(20), api_tokens=TOKENS) as client:
-        for address in ("/experiments?ref=jira:ML-12", "/experiments?ref=ML-12", "/experiments/jira:ML-12/explain"):
-            answer = await client.get(address)
-            assert answer.status_code == 422
-            assert [one["reference"] for one in answer.json()["candidates"]] == forms
-            assert {one["title"] for one in answer.json()["candidates"]} == {f"Idea of {CLOUD}", f"Idea of {OWN}"}
+        for address in ("/experiments?ref=jira:ML-12", "/experiments?ref=ML-12"):
+            found = (await client.get(address)).json()["experiments"]
+            assert {one["root"]: one["title"] for one in found} == dict(
+                zip(forms, (f"Idea of {CLOUD}", f"Idea of {OWN}"), strict=True)
+            )
+        answer = await client.get("/experiments/jira:ML-12/explain")
+        assert answer.status_code == 422
+        assert [one["reference"] for one in answer.json()["candidates"]] == forms
+        assert {one["title"] for one in answer.json()["candidates"]} == {f"Idea of {CLOUD}", f"Idea of {OWN}"}
         refused = await client.post("/experiments/jira:ML-12/events", json={"event": "started"}, headers=WRITE)
         assert (refused.status_code, refused.json()["type"]) == (422, "urn:loopgauge:problem:ambiguous-reference")
         path = f"/experiments/{quote(forms[0])}"
