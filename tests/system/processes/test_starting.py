@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,20 +55,31 @@ def _shown_on_a_terminal(expected: str, **settings: str) -> Iterator[str]:
     terminal, end = pty.openpty()
     with subprocess.Popen([*COMMAND, "serve", "--port", "0"], stderr=end, env=environment(**settings)) as process:
         os.close(end)
+        # Once the process is killed, reading from the terminal fails.
+        impatience = threading.Timer(PATIENCE_SECONDS, process.kill)
+        impatience.start()
         shown = b""
-        while expected.encode() not in shown:
+        # The service wraps its lines to the width of the terminal.
+        while expected not in _on_one_line(shown.decode()):
             shown += os.read(terminal, 4096)
+        impatience.cancel()
         yield shown.decode()
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_SECONDS) == 0
     os.close(terminal)
 
 
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
 def test_a_terminal_shows_addresses_that_answer(database_url: str, tmp_path: Path) -> None:
     jira = {"SOURCES__JIRA_CLOUD__PROVIDER": "jira", "SOURCES__JIRA_CLOUD__SECRET": "x"}
-    with _shown_on_a_terminal("prints this link", DATABASE_URL=database_url, DATA_DIR=str(tmp_path), **jira) as shown:
+    with _shown_on_a_terminal("leading: ", DATABASE_URL=database_url, DATA_DIR=str(tmp_path), **jira) as shown:
         urls = re.findall(r"  (http://\S+)  ", shown)
-        [token] = re.findall(r"open http://\S+/sign-in\?token=(\S+)", shown)
+        [token] = re.findall(
+            r"open this link; later, `loopgauge sign-in` prints it:\s+http://\S+/sign-in\?token=(\S+)", shown
+        )
         statuses = {url: _status(url, token) for url in urls}
     assert [url.split("/", 3)[3] for url in urls] == [
         "",
@@ -82,7 +94,7 @@ def test_a_terminal_shows_addresses_that_answer(database_url: str, tmp_path: Pat
 def test_without_a_source_the_service_says_how_to_configure_one(database_url: str, tmp_path: Path) -> None:
     expected = "set LOOPGAUGE_SOURCES__GITHUB__SECRET"
     with _shown_on_a_terminal(expected, DATABASE_URL=database_url, DATA_DIR=str(tmp_path)) as shown:
-        assert "no source is configured: every webhook is refused; " in shown
+        assert "no source is configured: every webhook is refused; " in _on_one_line(shown)
 
 
 def test_a_wrong_setting_stops_the_start_with_one_line() -> None:
